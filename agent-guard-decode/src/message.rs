@@ -62,7 +62,9 @@ pub enum Position {
     Boundary,
     InHead,
     /// Bytes of the body that are still to come; `None` when chunked.
-    InBody { remaining: Option<u64> },
+    InBody {
+        remaining: Option<u64>,
+    },
     Tunnel,
     Undecidable,
 }
@@ -70,13 +72,15 @@ pub enum Position {
 /// Why a stream cannot be read. Each is final for its connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecidable {
+    /// `first` runs through the byte that settled it; `PRI ` is the HTTP/2 preface.
     #[error("not an HTTP/1 request: the stream starts with {first:02x?}")]
     NotHttp1 { first: Vec<u8> },
-    #[error("malformed request head: {what}")]
+    #[error("malformed request: {what}")]
     Malformed { what: &'static str },
     #[error("ambiguous framing: {what}")]
     AmbiguousFraming { what: &'static str },
-    #[error("{what} is larger than {limit} bytes")]
+    /// `what` names unit and place: "bytes in a request head".
+    #[error("more than {limit} {what}")]
     TooLarge { what: &'static str, limit: u64 },
     #[error("{missing} bytes of the stream were not seen")]
     Gap { missing: u64 },
