@@ -6,6 +6,7 @@ use agent_guard_api::{
 };
 
 use crate::{
+    engine::Prepared,
     operation::Operation,
     verdict::{Allowed, Refused},
 };
@@ -66,10 +67,19 @@ pub enum Input {
     Request(Box<RequestSeen>),
     /// The socket was closed or died by itself; whatever was held on it has been destroyed.
     ConnectionGone(ConnId),
-    Approve { hold: String, person: Person },
-    Deny { hold: String, person: Person, reason: String },
+    Approve {
+        hold: String,
+        person: Person,
+    },
+    Deny {
+        hold: String,
+        person: Person,
+        reason: String,
+    },
     /// The daemon is being removed: refuse everything that is held.
-    RefuseAll { reason: String },
+    RefuseAll {
+        reason: String,
+    },
     /// Time passed: expire what is due.
     Tick,
 }
@@ -77,17 +87,34 @@ pub enum Input {
 /// What is to be done, in this order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Write the hold to the ledger. Later effects of the same step must not be executed if this fails.
+    /// Write the hold to the ledger. If that fails, tell [`Engine::store_failed`](crate::engine::Engine::store_failed)
+    /// and go on: the later effects of the step loosen nothing.
     Store(Box<HoldView>),
+    /// Something would be loosened: write [`Prepared::view`](crate::engine::Prepared::view) to the ledger, then hand the
+    /// value and the outcome to [`Engine::settle`](crate::engine::Engine::settle), before any other call of the engine.
+    Commit(Box<Prepared>),
     /// Let the request go.
-    Release { key: RequestKey, verdict: Allowed },
+    Release {
+        key: RequestKey,
+        verdict: Allowed,
+    },
     /// The request starts to wait: keep its connection alive.
-    Wait { key: RequestKey, hold: String },
+    Wait {
+        key: RequestKey,
+        hold: String,
+    },
     /// Break the connection that carries the request.
-    Refuse { key: RequestKey, verdict: Refused },
+    Refuse {
+        key: RequestKey,
+        verdict: Refused,
+    },
     /// Stop every process of the session (more open holds than policy allows, or `hold = "process"`).
-    StopSession { session: u64 },
-    ResumeSession { session: u64 },
+    StopSession {
+        session: u64,
+    },
+    ResumeSession {
+        session: u64,
+    },
     Audit(Box<AuditEntry>),
 }
 

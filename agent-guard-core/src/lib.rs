@@ -2,6 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod effect;
+pub mod engine;
+pub mod hold;
 pub mod operation;
+pub mod policy;
 pub mod request;
+mod session;
 pub mod verdict;
