@@ -20,4 +20,3 @@ pub mod http1;
 pub mod message;
 mod reader;
 pub mod reconcile;
-pub mod redact;
