@@ -34,6 +34,8 @@ pub(crate) struct Hold {
     pub(crate) remembered: bool,
     /// The last write to the ledger failed.
     pub(crate) unstored: bool,
+    /// In which turn it was decided; 0 while it is open.
+    pub(crate) closed: u64,
     /// When to try again what the ledger refused.
     pub(crate) retry_at: Option<UnixMillis>,
 }
@@ -71,6 +73,7 @@ impl Hold {
             revision: 0,
             remembered: false,
             unstored: false,
+            closed: 0,
             retry_at: None,
         }
     }

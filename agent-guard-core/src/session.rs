@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::hold::summary::clip;
+
 /// History of all sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
@@ -28,6 +30,7 @@ struct Line {
 impl Sessions {
     /// Adds a line that is already escaped; a repetition of the last one is counted instead.
     pub(crate) fn record(&mut self, session: u64, text: String) {
+        let text = clip(&text, LINE_BYTES);
         self.turn = self.turn.saturating_add(1);
         let history = self.histories.entry(session).or_default();
         self.by_turn.remove(&history.turn);
@@ -61,8 +64,9 @@ impl Line {
 
 /// Lines kept of one session.
 const LINES: usize = 10;
+const LINE_BYTES: usize = 300;
 /// Sessions remembered.
-const SESSIONS: usize = 4_096;
+const SESSIONS: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

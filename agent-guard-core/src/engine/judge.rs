@@ -1,10 +1,10 @@
 //! Requests: let go, hold, join, or refuse.
 
-use agent_guard_api::{HoldState, HoldView, audit::AuditKind};
+use agent_guard_api::{Flag, HoldState, HoldView, audit::AuditKind};
 
 use super::{Engine, record, settle::delivery};
 use crate::{
-    effect::{Effect, RequestKey, RequestSeen, UnixMillis},
+    effect::{Digest, Effect, RequestKey, RequestSeen, UnixMillis},
     hold::{Hold, HoldId, Waiting, summary::sentence, view},
     policy::{Action, Terms, people},
     verdict::{Allowed, Because, Refused},
@@ -35,17 +35,12 @@ impl Engine {
         terms: Terms,
         out: &mut Vec<Effect>,
     ) {
-        if seen.whole
-            && let Some(hold) = self.book.of_digest(seen.digest)
-        {
-            let (id, state, view) = (hold.id, hold.view.state, hold.view.clone());
-            match state {
-                HoldState::Pending | HoldState::Approved => self.join(id, seen, out),
-                HoldState::Denied | HoldState::Released | HoldState::Expired => {
-                    self.refuse(seen, denied_before(&view), Some(&view.id), out);
-                }
-            }
-            return;
+        let earlier = if seen.whole { self.book.of_digest(seen.digest) } else { None };
+        let answer = earlier.map(|hold| Answer::of(hold, seen, &because));
+        match answer {
+            Some(Answer::Join(id)) => return self.join(id, seen, out),
+            Some(Answer::Refuse(id, because)) => return self.refuse(seen, because, Some(id), out),
+            Some(Answer::Apart) | None => {}
         }
         if terms.cover.is_some()
             && let Some(hold) = self.grants.spend(now, seen.sender.session, &seen.operation)
@@ -62,14 +57,16 @@ impl Engine {
         }
         let before = self.sessions.before(seen.sender.session);
         let view = view::pending(now, seen, &because, terms, before);
-        self.open(view, seen.whole.then_some(seen.digest), vec![waiting(seen)], out);
+        let view = HoldView { whole: seen.whole && answer.is_none(), ..view };
+        let digest = view.whole.then_some(seen.digest);
+        self.open(view, digest, vec![waiting(seen)], out);
     }
 
     /// Enters a new hold on which these requests wait.
     pub(super) fn open(
         &mut self,
         view: HoldView,
-        digest: Option<crate::effect::Digest>,
+        digest: Option<Digest>,
         waiting: Vec<Waiting>,
         out: &mut Vec<Effect>,
     ) {
@@ -98,7 +95,7 @@ impl Engine {
             let most = Engine::MAX_WAITING;
             let why = format!("{most} requests wait on {id} already; approve or deny it");
             let because = Because { rule: "builtin:too-many-waiting".to_owned(), why };
-            self.refuse(seen, because, Some(&id.to_string()), out);
+            self.refuse(seen, because, Some(id), out);
             return;
         }
         let Some(view) = self.book.edit(id, |hold| hold.waiting.push(waiting(seen))) else { return };
@@ -131,11 +128,11 @@ impl Engine {
         self.sessions.record(seen.sender.session, format!("allowed: {summary}"));
     }
 
-    fn refuse(&mut self, seen: &RequestSeen, because: Because, hold: Option<&str>, out: &mut Vec<Effect>) {
+    fn refuse(&mut self, seen: &RequestSeen, because: Because, hold: Option<HoldId>, out: &mut Vec<Effect>) {
         let summary = sentence(&seen.operation);
         let message = format!("{summary} by agent {} is refused: {}", seen.sender.agent, because.why);
         let entry = record::of_request(AuditKind::Denied, seen, message, &because);
-        let entry = hold.iter().fold(entry, |entry, hold| entry.on(hold));
+        let entry = hold.iter().fold(entry, |entry, hold| entry.on(&hold.to_string()));
         out.push(Effect::Refuse { key: seen.key, verdict: Refused { because } });
         out.push(entry.effect());
         self.sessions.record(seen.sender.session, format!("refused: {summary}"));
@@ -146,6 +143,34 @@ fn waiting(seen: &RequestSeen) -> Waiting {
     Waiting { key: seen.key, session: seen.sender.session, bytes_good_until: seen.bytes_good_until }
 }
 
-fn denied_before(view: &HoldView) -> Because {
-    Because { rule: format!("denied:{}", view.id), why: super::people::denial(view) }
+/// What an earlier hold of the same digest says to a request.
+enum Answer {
+    Join(HoldId),
+    Refuse(HoldId, Because),
+    /// The digest is the same and yet the judgement is another one (it goes to another server, say): people who decided
+    /// about the first did not see this one, so it is held by itself, and no retry joins it.
+    Apart,
+}
+
+impl Answer {
+    fn of(hold: &Hold, seen: &RequestSeen, because: &Because) -> Answer {
+        let Hold { id, view, .. } = hold;
+        match view.state {
+            HoldState::Denied | HoldState::Released | HoldState::Expired => {
+                let rule = format!("denied:{id}");
+                Answer::Refuse(*id, Because { rule, why: super::people::denial(view) })
+            }
+            HoldState::Pending | HoldState::Approved if judged_alike(view, seen, because) => {
+                Answer::Join(*id)
+            }
+            HoldState::Pending | HoldState::Approved => Answer::Apart,
+        }
+    }
+}
+
+fn judged_alike(view: &HoldView, seen: &RequestSeen, because: &Because) -> bool {
+    let operation = &seen.operation;
+    let alike = view.rule == because.rule && view.harm == operation.harm && view.flags == operation.flags;
+    // A request to the wrong server says in its reason which server that is.
+    alike && (view.why == because.why || !operation.flags.contains(&Flag::HostMismatch))
 }

@@ -21,6 +21,11 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Result<Outcome, ActionError> {
         let hold = self.undecided(now, id)?;
+        if person.name.is_empty() {
+            let message =
+                format!("nobody in particular cannot approve {id}; enter the caller under [people]");
+            return Err(ActionError { kind: ErrorKind::Forbidden, message });
+        }
         if let Some(earlier) = hold.view.approvals.iter().find(|approval| approval.person == person.name) {
             return Err(conflict(format!(
                 "{} has approved {id} already (by {}); {} of somebody else {} missing",
@@ -147,5 +152,5 @@ pub(super) fn not_a_decision() -> ActionError {
 }
 
 const EXPIRED: &str = "nobody decided in time, which counts as denied";
-const PERSON_CHARS: usize = 64;
+pub(super) const PERSON_CHARS: usize = 64;
 const REASON_CHARS: usize = 500;

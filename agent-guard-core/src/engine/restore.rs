@@ -3,7 +3,7 @@
 //! Bias: a connection that still carries held bytes gets nothing on the word of a half-finished step. If its hold is
 //! marked delivered, it is asked for anew; if its hold is decided against or unknown, it is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent_guard_api::{HoldState, HoldView, audit::AuditKind};
 
@@ -28,7 +28,11 @@ impl Engine {
     ) -> Vec<Effect> {
         let mut out = Vec::new();
         let mut waiting: BTreeMap<HoldId, Vec<RequestKey>> = BTreeMap::new();
+        let mut told = BTreeSet::new();
         for (key, hold) in live {
+            if !told.insert(key) {
+                continue;
+            }
             match HoldId::parse(&hold) {
                 Some(id) => waiting.entry(id).or_default().push(key),
                 None => out.push(refuse_unknown(key)),
@@ -76,6 +80,7 @@ impl Engine {
             out.extend(keys.into_iter().map(|key| refuse(key, because.clone())));
             return;
         }
+        let before = hold.view.clone();
         hold.waiting = keys.iter().map(|key| carried(*key, &hold.view)).collect();
         let orphan = hold.is_orphan();
         let expired = hold.expires() <= now;
@@ -86,7 +91,9 @@ impl Engine {
             self.orphaned(id, out);
         } else {
             let waits = keys.into_iter().map(|key| Effect::Wait { key, hold: id.to_string() });
-            out.push(Effect::Store(Box::new(view)));
+            if view != before {
+                out.push(Effect::Store(Box::new(view)));
+            }
             out.extend(waits);
             out.extend(self.book.get(id).and_then(delivery));
         }

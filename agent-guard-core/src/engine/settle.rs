@@ -171,7 +171,7 @@ impl Engine {
         let given = view.approvals.len();
         let message = format!(
             "{} approves {} by agent {} ({id}): {given} of {} approvals",
-            crate::hold::summary::quote(person, 64),
+            crate::hold::summary::quote(person, people::PERSON_CHARS),
             view.summary,
             view.agent,
             view.approvals_needed

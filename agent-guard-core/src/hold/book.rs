@@ -21,10 +21,12 @@ pub(crate) struct Book {
     pending_of_session: BTreeMap<u64, BTreeSet<HoldId>>,
     deadlines: BTreeSet<(UnixMillis, HoldId)>,
     open: usize,
-    /// Decided holds that answer nothing any more.
-    past: BTreeSet<HoldId>,
-    /// Denied holds that still answer retries.
-    denials: BTreeSet<HoldId>,
+    /// Decided holds that answer nothing any more, by the turn in which they were decided.
+    past: BTreeSet<(u64, HoldId)>,
+    /// Denied holds that still answer retries, likewise.
+    denials: BTreeSet<(u64, HoldId)>,
+    /// Counts decisions.
+    turn: u64,
     /// Sessions whose pending holds may have changed.
     touched: BTreeSet<u64>,
 }
@@ -105,14 +107,17 @@ impl Book {
         Some(view)
     }
 
-    fn put(&mut self, hold: Hold) {
+    fn put(&mut self, mut hold: Hold) {
         let id = hold.id;
         if hold.is_open() {
             self.open = self.open.saturating_add(1);
-        } else if hold.remembered {
-            self.denials.insert(id);
-        } else {
-            self.past.insert(id);
+        } else if hold.closed == 0 {
+            self.turn = self.turn.saturating_add(1);
+            hold.closed = self.turn;
+        }
+        if !hold.is_open() {
+            let decided = if hold.remembered { &mut self.denials } else { &mut self.past };
+            decided.insert((hold.closed, id));
         }
         if hold.is_pending() {
             for session in sessions(&hold) {
@@ -135,8 +140,8 @@ impl Book {
         if hold.is_open() {
             self.open = self.open.saturating_sub(1);
         }
-        self.denials.remove(&id);
-        self.past.remove(&id);
+        self.denials.remove(&(hold.closed, id));
+        self.past.remove(&(hold.closed, id));
         for session in sessions(&hold) {
             if let Some(pending) = self.pending_of_session.get_mut(&session)
                 && pending.remove(&id)
@@ -163,7 +168,7 @@ impl Book {
 
     fn trim(&mut self) {
         while self.past.len().saturating_add(self.denials.len()) > MAX_DECIDED {
-            let Some(oldest) = self.past.first().or(self.denials.first()).copied() else { return };
+            let Some((_, oldest)) = self.past.first().or(self.denials.first()).copied() else { return };
             self.take(oldest);
         }
     }

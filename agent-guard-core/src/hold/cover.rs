@@ -123,7 +123,7 @@ fn parent(name: &str) -> Option<&str> {
 /// Beyond it no more coverage is given; people are asked each time.
 const MAX_GRANTS: usize = 1_000;
 /// A longer name is cut in the view, so it could stand for another.
-pub(crate) const NAME_BYTES: usize = 1_024;
+pub(crate) const NAME_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {

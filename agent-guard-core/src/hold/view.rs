@@ -37,8 +37,8 @@ pub(crate) fn pending(
         resources: operation.resources.iter().take(MAX_RESOURCES).map(|name| clip(name, NAME_CUT)).collect(),
         resources_total: operation.resources_total,
         host: clip(&operation.host, NAME_BYTES),
-        region: operation.region.clone(),
-        account: operation.account.clone(),
+        region: operation.region.as_deref().map(|region| clip(region, NAME_BYTES)),
+        account: operation.account.as_deref().map(|account| clip(account, NAME_BYTES)),
         digest: hex(seen.digest),
         whole: seen.whole,
         excerpt: clip(&seen.excerpt, MAX_EXCERPT),
@@ -96,10 +96,10 @@ pub(crate) fn unhex(text: &str) -> Option<Digest> {
     Some(Digest(digest))
 }
 
-const MAX_PROCESSES: usize = 32;
+const MAX_PROCESSES: usize = 16;
 const MAX_RESOURCES: usize = 20;
 const MAX_EXCERPT: usize = 512;
-const MAX_COMMAND: usize = 4_096;
+const MAX_COMMAND: usize = 512;
 /// Longer than a name that coverage believes, even when the cut moves to a character's start.
 const NAME_CUT: usize = NAME_BYTES + 4;
 
