@@ -38,6 +38,7 @@ pub(crate) struct Enclosing {
 pub(crate) fn enclosing(image: &Image<'_>, references: &[Reference]) -> Enclosing {
     let mut result = Enclosing::default();
     let mut pieces = BTreeMap::new();
+    let mut loose = Vec::new();
     for reference in references {
         let Some(segment) = image.code_at(reference.site) else { continue };
         if !image.arch.refers(&segment, *reference) {
@@ -49,13 +50,11 @@ pub(crate) fn enclosing(image: &Image<'_>, references: &[Reference]) -> Enclosin
             }
             // The pattern lies inside another instruction.
             Some(_) => {}
-            None => match called_before(image, reference.site) {
-                Some(entry) => result.entries.push(entry),
-                None => result.unproven.push(reference.site),
-            },
+            None => loose.push(reference.site),
         }
     }
     resolve(image, pieces, &mut result);
+    resolve_loose(image, &loose, &mut result);
     result.entries.sort_by_key(|entry| entry.start);
     result.entries.dedup_by_key(|entry| entry.start);
     result
@@ -106,8 +105,11 @@ fn resolve(image: &Image<'_>, mut pieces: BTreeMap<u64, Piece>, result: &mut Enc
         let in_question = pieces.values().filter(|piece| piece.nature != Nature::Function);
         let ranges: Vec<Range<u64>> = in_question.map(|piece| piece.start..piece.end).collect();
         let branches = if ranges.is_empty() { Vec::new() } else { image.arch.branches_into(image, &ranges) };
-        let branches: Vec<(Branch, Piece)> =
-            branches.into_iter().filter_map(|branch| Some((branch, origin(image, branch)?))).collect();
+        let branches: Vec<(Branch, Piece)> = branches
+            .into_iter()
+            .take(MAX_ORIGINS)
+            .filter_map(|branch| Some((branch, origin(image, branch)?)))
+            .collect();
         let mut parents = BTreeMap::new();
         for piece in pieces.values() {
             match settle(piece, &branches) {
@@ -162,29 +164,52 @@ fn origin(image: &Image<'_>, branch: Branch) -> Option<Piece> {
     image.arch.lands_on(&segment, piece.start, branch.site).then_some(piece)
 }
 
-/// For code without unwind entries: the nearest call target before `site` that stands at the begin of a function
-/// and from which control flows to `site`.
-///
-/// The calls themselves cannot be checked here, for nothing says where their functions begin; so one call is
-/// believed only when its target is aligned like a function or another call agrees.
-fn called_before(image: &Image<'_>, site: u64) -> Option<Entry> {
-    let segment = image.code_at(site)?;
-    let range = site.saturating_sub(MAX_DISTANCE)..site.checked_add(1)?;
+/// For code without symbols and unwind entries.
+fn resolve_loose(image: &Image<'_>, sites: &[u64], result: &mut Enclosing) {
+    if sites.is_empty() {
+        return;
+    }
+    let reach = |site: u64| site.saturating_sub(MAX_DISTANCE)..site.saturating_add(1);
+    let ranges: Vec<Range<u64>> = sites.iter().map(|site| reach(*site)).collect();
     let mut calls: BTreeMap<u64, usize> = BTreeMap::new();
-    for branch in image.arch.branches_into(image, &[range]) {
+    for branch in image.arch.branches_into(image, &ranges) {
         if branch.kind == BranchKind::Call {
             let count = calls.entry(branch.target).or_default();
             *count = count.saturating_add(1);
         }
     }
-    let mut nearest_first = calls.into_iter().rev().filter(|(target, count)| {
-        (*count > 1 || target.is_multiple_of(ALIGNMENT)) && image.arch.is_behind_a_gap(&segment, *target)
+    for site in sites {
+        match called_before(image, *site, calls.range(reach(*site))) {
+            Some(entry) => result.entries.push(entry),
+            None => result.unproven.push(*site),
+        }
+    }
+}
+
+/// The nearest of the call targets `calls` before `site` that stands where a function may begin, if control flows
+/// from there to `site`.
+///
+/// The calls themselves cannot be checked here, for nothing says where their functions begin; so one call is
+/// believed only when its target is aligned like a function or another call agrees.
+fn called_before<'c>(
+    image: &Image<'_>,
+    site: u64,
+    calls: impl DoubleEndedIterator<Item = (&'c u64, &'c usize)>,
+) -> Option<Entry> {
+    let segment = image.code_at(site)?;
+    let mut nearest_first = calls.rev().take(MAX_TRIES).filter(|(target, count)| {
+        (**count > 1 || target.is_multiple_of(ALIGNMENT)) && image.arch.is_behind_a_gap(&segment, **target)
     });
     let (start, _) = nearest_first.next()?;
-    image.arch.flows_to(&segment, start, site).then_some(Entry { start, end: None, proof: Proof::Call })
+    let entry = Entry { start: *start, end: None, proof: Proof::Call };
+    image.arch.flows_to(&segment, *start, site).then_some(entry)
 }
 
 /// From a cold piece to its function; a second step for a function that is itself split where nothing names it.
 const MAX_ROUNDS: usize = 3;
 const MAX_DISTANCE: u64 = 16 * 1024;
 const ALIGNMENT: u64 = 16;
+/// Branches whose place is proven, in one round. Some functions have many callers; the first ones say enough.
+const MAX_ORIGINS: usize = 256;
+/// Call targets looked at before one site. Between it and its function's start there are none but false ones.
+const MAX_TRIES: usize = 64;

@@ -61,16 +61,33 @@ fn absolute_loads(segment: &Segment<'_>, target: u64, found: &mut Vec<Reference>
 
 /// `E8` call, `E9` jmp, `0F 8x` jcc, each with a 32-bit displacement. Short jumps do not leave a function.
 pub(super) fn branches_into(image: &Image<'_>, ranges: &[Range<u64>]) -> Vec<Branch> {
+    let ranges = merged(ranges);
     let mut found = Vec::new();
     for segment in image.code() {
         for first in memchr::memchr3_iter(0xe8, 0xe9, 0x0f, segment.bytes) {
             let Some(branch) = branch_at(&segment, first) else { continue };
-            if ranges.iter().any(|range| range.contains(&branch.target)) && found.len() < MAX_BRANCHES {
+            let next = ranges.partition_point(|range| range.end <= branch.target);
+            let inside = ranges.get(next).is_some_and(|range| range.contains(&branch.target));
+            if inside && found.len() < MAX_BRANCHES {
                 found.push(branch);
             }
         }
     }
     found
+}
+
+/// Sorted, and without overlaps.
+fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_by_key(|range| range.start);
+    sorted.dedup_by(|later, earlier| {
+        let overlap = later.start <= earlier.end;
+        if overlap {
+            earlier.end = earlier.end.max(later.end);
+        }
+        overlap
+    });
+    sorted
 }
 
 fn branch_at(segment: &Segment<'_>, first: usize) -> Option<Branch> {
@@ -146,9 +163,19 @@ pub(super) fn flow(segment: &Segment<'_>, start: u64) -> BTreeSet<u64> {
 pub(super) fn is_behind_a_gap(segment: &Segment<'_>, start: u64) -> bool {
     let in_step = RUN_UPS.iter().all(|distance| {
         let from = start.saturating_sub(*distance).max(segment.vaddr);
-        lands_on(segment, from, start)
+        falls_in_step(segment, from, start)
     });
     in_step && follows_an_end(segment, start)
+}
+
+/// Like [`lands_on`] from a byte that may begin no instruction: what cannot be decoded is stepped over.
+fn falls_in_step(segment: &Segment<'_>, from: u64, site: u64) -> bool {
+    let mut at = from;
+    while at < site {
+        let length = decode_at(segment, at).map_or(1, |instruction| instruction.len() as u64);
+        at = at.saturating_add(length);
+    }
+    at == site
 }
 
 fn follows_an_end(segment: &Segment<'_>, start: u64) -> bool {

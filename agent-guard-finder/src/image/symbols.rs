@@ -88,15 +88,16 @@ impl<'a> Image<'a> {
         tables
     }
 
+    /// Section names are not asked for: a file without them loads as well.
     fn section_tables(&self) -> Vec<Table<'a>> {
-        let Ok(sections) = self.header.sections(Le, self.data) else { return Vec::new() };
+        let sections = self.header.section_headers(Le, self.data).unwrap_or_default();
         let wanted = sections.iter().filter(|section| {
             let kind = section.sh_type(Le);
             kind == SHT_DYNSYM || kind == SHT_SYMTAB
         });
         let tables = wanted.filter_map(|section| {
             let symbols = section.data_as_array(Le, self.data).ok()?;
-            let strings = sections.section(section.link(Le)).ok()?.data(Le, self.data).ok()?;
+            let strings = sections.get(section.link(Le).0)?.data(Le, self.data).ok()?;
             Some(Table { symbols, strings })
         });
         tables.take(MAX_TABLES).collect()
