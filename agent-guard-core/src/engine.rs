@@ -9,6 +9,10 @@
 //! - A request that waits is released, refused, or its connection is gone; a stopped session is resumed as soon as
 //!   nothing open demands otherwise.
 //!
+//! The daemon executes effects in order. For [`Effect::Store`] it writes, tells [`Engine::store_failed`] if that fails, and
+//! goes on. For [`Effect::Commit`] it writes [`Prepared::view`], calls [`Engine::settle`] with the answer before any other
+//! call of the engine, and executes what that returns. It sends [`Input::Tick`] at [`Engine::next_deadline`].
+//!
 //! Bias: whatever is stale, unknown, full or unwritable is not released.
 
 mod judge;

@@ -36,12 +36,12 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let earlier = if seen.whole { self.book.of_digest(seen.digest) } else { None };
-        let answer = earlier.map(|hold| Answer::of(hold, seen, &because));
-        match answer {
+        let apart = match earlier.map(|hold| Answer::of(hold, seen, &because)) {
             Some(Answer::Join(id)) => return self.join(id, seen, out),
             Some(Answer::Refuse(id, because)) => return self.refuse(seen, because, Some(id), out),
-            Some(Answer::Apart) | None => {}
-        }
+            Some(Answer::Apart(id)) => Some(id),
+            None => None,
+        };
         if terms.cover.is_some()
             && let Some(hold) = self.grants.spend(now, seen.sender.session, &seen.operation)
         {
@@ -56,8 +56,13 @@ impl Engine {
             return;
         }
         let before = self.sessions.before(seen.sender.session);
-        let view = view::pending(now, seen, &because, terms, before);
-        let view = HoldView { whole: seen.whole && answer.is_none(), ..view };
+        let mut view = view::pending(now, seen, &because, terms, before);
+        if let Some(other) = apart {
+            view.whole = false;
+            view.why.push_str(&format!(
+                "; it repeats {other} but is judged otherwise, so only these very bytes count"
+            ));
+        }
         let digest = view.whole.then_some(seen.digest);
         self.open(view, digest, vec![waiting(seen)], out);
     }
@@ -149,7 +154,7 @@ enum Answer {
     Refuse(HoldId, Because),
     /// The digest is the same and yet the judgement is another one (it goes to another server, say): people who decided
     /// about the first did not see this one, so it is held by itself, and no retry joins it.
-    Apart,
+    Apart(HoldId),
 }
 
 impl Answer {
@@ -163,7 +168,7 @@ impl Answer {
             HoldState::Pending | HoldState::Approved if judged_alike(view, seen, because) => {
                 Answer::Join(*id)
             }
-            HoldState::Pending | HoldState::Approved => Answer::Apart,
+            HoldState::Pending | HoldState::Approved => Answer::Apart(*id),
         }
     }
 }

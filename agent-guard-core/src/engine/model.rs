@@ -321,12 +321,16 @@ fn walk(moves: &[Move], process: bool) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_random_walk_keeps_every_promise(moves in moves(), process in any::<bool>()) {
         walk(&moves, process).finish();
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn the_same_inputs_have_the_same_effects(moves in moves()) {

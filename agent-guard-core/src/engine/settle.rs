@@ -8,7 +8,7 @@ use agent_guard_api::{ActionError, ErrorKind, HoldState, HoldView, audit::AuditK
 use super::{Engine, people, record};
 use crate::{
     effect::{Effect, Person, RequestKey, UnixMillis},
-    hold::{Hold, HoldId, Waiting, view},
+    hold::{Hold, HoldId, Waiting, summary::quote, view},
     verdict::{Allowed, Because},
 };
 
@@ -171,7 +171,7 @@ impl Engine {
         let given = view.approvals.len();
         let message = format!(
             "{} approves {} by agent {} ({id}): {given} of {} approvals",
-            crate::hold::summary::quote(person, people::PERSON_CHARS),
+            quote(person, people::PERSON_CHARS),
             view.summary,
             view.agent,
             view.approvals_needed

@@ -84,7 +84,8 @@ fn the_same_digest_judged_otherwise_is_held_apart() {
     let mut elsewhere = request(2, 1);
     elsewhere.operation.flags = vec![Flag::HostMismatch];
     assert_eq!(words(&desk.see(elsewhere)), ["store h2 pending", "wait 2 h2", "audit held"]);
-    assert!(!desk.engine.hold("h2").unwrap().whole);
+    let view = desk.engine.hold("h2").unwrap();
+    assert!(!view.whole && view.why.contains("it repeats h1 but is judged otherwise"), "{}", view.why);
     desk.approve("h1", "alice").unwrap();
     let (_, effects) = desk.approve("h1", "bob").unwrap();
     assert!(words(&effects).contains(&"release 1".to_owned()));
