@@ -1,0 +1,37 @@
+/* Writes that are released and writes that are held, back to back on one connection: POSTs one after the other without
+ * waiting, so that the release of each falls into the next write, and somewhere among them a DELETE. Nothing from the
+ * DELETE on may arrive; everything before it must.
+ *
+ * interleave WRITES PER-CONNECTION. Prints the POSTs before each DELETE, summed. */
+#include "tls.h"
+
+static unsigned int seed = 1;
+
+int main(int argc, char **argv) {
+    if (argc != 3)
+        return 2;
+    long writes = atol(argv[1]), expected = 0;
+    int each = atoi(argv[2]);
+    tls_setup();
+    char post[512], held[512];
+    snprintf(held, sizeof held, "DELETE /held HTTP/1.1\r\nHost: %s\r\n\r\n", need_env("AG_HOST"));
+    snprintf(post, sizeof post, "POST /free HTTP/1.1\r\nHost: %s\r\nContent-Length: 4\r\n\r\nbody", need_env("AG_HOST"));
+    for (long done = 0; done < writes; done += each) {
+        struct link link;
+        if (tls_open(&link, 0) != 0)
+            die("connect");
+        int before = 1 + rand_r(&seed) % (each - 1);
+        for (int i = 0; i < each; i++) {
+            const char *request = i == before ? held : post;
+            if (tls_write(&link, request, strlen(request)) != 0)
+                break;
+        }
+        for (int i = 0; i < before; i++)
+            if (tls_answer(&link) != 200)
+                die("an allowed request was not answered");
+        expected += before;
+        tls_close(&link);
+    }
+    printf("{\"expected\":%ld}\n", expected);
+    return 0;
+}
