@@ -259,7 +259,7 @@ fn plain(kind: AuditKind, message: String) -> AuditRecord {
 }
 
 /// Milliseconds since the Unix epoch; 0 with a clock before it.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
