@@ -3,6 +3,7 @@
 //! The model knows only what a person at the door could know: who approved or denied which hold while it was pending,
 //! what the ledger wrote, which connections are open. It has no indexes and no states of its own beyond that, and
 //! checks every effect against the promises in `engine.rs`.
+#![allow(clippy::arithmetic_side_effects, reason = "a test may panic on overflow")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +141,8 @@ impl Model {
             assert!(!self.open.contains_key(&key), "a denied digest is refused at once");
         }
         if let Some(open) = self.open.get(&key) {
-            assert!(open.hold.is_some(), "what has no end waits");
+            let hold = open.hold.as_ref().expect("what has no end waits");
+            assert_eq!(self.engine.hold(hold).unwrap().whole, whole, "only whole requests share a hold");
         }
     }
 
@@ -276,6 +278,8 @@ impl Model {
         for view in self.engine.holds() {
             let waits = self.open.values().filter(|open| open.hold.as_ref() == Some(&view.id)).count();
             assert_eq!(view.waiting_connections as usize, waits, "{view:?}");
+            let open = matches!(view.state, HoldState::Pending | HoldState::Approved);
+            assert!(view.whole || !open || waits > 0, "nobody can use an approval of {view:?}");
             let approvers = self.approvers.get(&view.id).map_or(0, BTreeSet::len);
             assert_eq!(view.approvals.len(), approvers, "{view:?}");
         }

@@ -327,5 +327,12 @@ fn what_the_agent_says_is_escaped_in_every_sentence() {
 fn connection_gone_of_a_stranger_is_nothing() {
     let mut desk = Desk::new();
     desk.see(request(1, 1));
-    assert!(desk.step(Input::ConnectionGone(ConnId(2))).is_empty());
+    desk.see(request(2, 2));
+    assert!(desk.step(Input::ConnectionGone(ConnId(3))).is_empty());
+    // What had its end is a stranger too.
+    desk.approve("h1", "alice").unwrap();
+    desk.approve("h1", "bob").unwrap();
+    desk.deny("h2", "bob").unwrap();
+    assert!(desk.gone(1).is_empty());
+    assert!(desk.gone(2).is_empty());
 }
