@@ -9,21 +9,26 @@ mod words;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{paths, shell};
 
-/// Runs every check.
+/// Runs every check, or the named one.
 ///
 /// # Errors
-/// Only when the findings cannot be reported; findings are an exit code.
-pub fn run() -> Result<ExitCode> {
+/// When there is no such check; findings are an exit code.
+pub fn run(only: Option<&str>) -> Result<ExitCode> {
+    let chosen: Vec<_> = CHECKS.iter().filter(|check| only.is_none_or(|only| only == check.0)).collect();
+    if chosen.is_empty() {
+        let known = CHECKS.map(|check| check.0).join(", ");
+        bail!("there is no check `{}`; there are: {known}", only.unwrap_or_default());
+    }
     let mut failed = Vec::new();
-    for (name, check) in CHECKS {
-        shell::say(&format!("lint: {name}"));
+    for (name, about, check) in chosen {
+        shell::say(&format!("lint {name}: {about}"));
         if let Err(error) = check() {
             eprintln!("{error:#}");
-            failed.push(name);
+            failed.push(*name);
         }
     }
     if failed.is_empty() {
@@ -63,12 +68,12 @@ fn report(findings: &[String]) -> Result<()> {
 
 type Check = fn() -> Result<()>;
 
-const CHECKS: [(&str, Check); 7] = [
-    ("format", format),
-    ("size budgets", sizes::check),
-    ("import boundaries", boundaries::check),
-    ("machine words", words::check),
-    ("clippy on the host", clippy),
-    ("clippy on the BPF target", bpf::check),
-    ("dependencies", dependencies),
+const CHECKS: [(&str, &str, Check); 7] = [
+    ("fmt", "the formatting of every crate", format),
+    ("sizes", "functions up to 100 lines, files up to 500", sizes::check),
+    ("boundaries", "which crate may use what", boundaries::check),
+    ("words", "paths of one machine", words::check),
+    ("clippy", "the host's crates, warnings denied", clippy),
+    ("bpf", "the BPF target, warnings denied", bpf::check),
+    ("deny", "licences and advisories of the dependencies", dependencies),
 ];

@@ -25,7 +25,7 @@ fn dispatch(task: Task) -> anyhow::Result<ExitCode> {
             run::session(&run::Request { live: !no_live, command }, invoker, &cwd)
         }
         Task::Test(options) => test::run(&options),
-        Task::Lint => lint::run(),
+        Task::Lint { only } => lint::run(only.as_deref()),
         Task::Bench { name } => bench::run(name.as_deref()),
     }
 }
@@ -71,7 +71,10 @@ enum Task {
     /// Unit, property, privileged and end-to-end tests; with --all, the long ones in resumable parts.
     Test(test::Options),
     /// Format, clippy on host and BPF targets, size budgets, import boundaries, machine words, dependencies.
-    Lint,
+    Lint {
+        /// One of fmt, sizes, boundaries, words, clippy, bpf, deny.
+        only: Option<String>,
+    },
     /// Run the benchmarks, or one of them.
     Bench {
         /// One entry of the table that is printed without it.

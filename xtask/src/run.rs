@@ -142,6 +142,8 @@ fn end(guard: &mut Child, signals: &mut processes::Signals, agent: Option<Outcom
     let status = processes::wait_for_guard(guard, signals, asked)?;
     match agent {
         Some(Outcome::Ended(agent)) if status.success() => Ok(processes::exit_code(agent)),
+        // What a shell shows for a command that ended by Ctrl-C.
+        Some(Outcome::Interrupted) if status.success() => Ok(ExitCode::from(130)),
         _ if status.success() => Ok(ExitCode::SUCCESS),
         _ => bail!(
             "the guard ended with {status}: what it held stays held by what it pinned; `cargo xtask run` again \

@@ -37,10 +37,11 @@ const ACTING: [&str; 17] = [
 ];
 
 /// Identifiers by which the standard library does.
-const ACTING_WORDS: [&str; 3] = ["Instant", "SystemTime", "UNIX_EPOCH"];
+const ACTING_WORDS: [&str; 7] =
+    ["Instant", "SystemTime", "TcpListener", "TcpStream", "ToSocketAddrs", "UNIX_EPOCH", "UdpSocket"];
 
-/// Modules of the standard library by which one acts.
-const ACTING_MODULES: [&str; 6] = ["env", "fs", "net", "os", "process", "thread"];
+/// Modules of the standard library by which one acts; `net` and `time` have pure types as well.
+const ACTING_MODULES: [&str; 5] = ["env", "fs", "os", "process", "thread"];
 
 /// Who may depend on a crate directly.
 const ONLY: [(&str, &[&str]); 3] = [
@@ -205,7 +206,8 @@ mod tests {
         assert_eq!(found(path, "fn now() -> u64 { std::time::Instant::now() }").len(), 1);
         assert_eq!(found(path, "use std::{fmt, fs};").len(), 1);
         assert_eq!(found(path, "use std::time::{Duration, SystemTime};").len(), 1);
-        assert!(found(path, "use std::{fmt, time::Duration};").is_empty());
+        assert!(found(path, "use std::{fmt, net::IpAddr, time::Duration};").is_empty());
+        assert_eq!(found(path, "use std::net::{IpAddr, TcpStream};").len(), 1);
         assert_eq!(found(path, "fn f() { std::fs::read(\"x\"); }").len(), 1);
         assert!(found(path, "/// SystemTime\nfn f() { g(\"Instant\") }").is_empty());
         assert!(found(path, "#[cfg(test)]\nmod tests { use std::time::Instant; }").is_empty());
