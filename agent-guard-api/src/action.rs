@@ -7,12 +7,21 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// Approve this very request, as the person at the other end of the socket.
-    Approve { hold: String },
-    Deny { hold: String, reason: String },
+    Approve {
+        hold: String,
+    },
+    Deny {
+        hold: String,
+        reason: String,
+    },
     /// Put the calling process (by peer credentials) under guard as a new session of `agent`, before it executes the agent.
-    Enrol { agent: String },
+    Enrol {
+        agent: String,
+    },
     /// Refuse everything that is held, remove probes and pins, and end. Root only.
-    Remove { reason: String },
+    Remove {
+        reason: String,
+    },
 }
 
 /// The answer to an action that was carried out.
@@ -20,11 +29,22 @@ pub enum Action {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// The approval counts; `missing` more are needed.
-    Approved { hold: String, missing: u32 },
+    Approved {
+        hold: String,
+        missing: u32,
+    },
     /// The last approval: the request goes on (`delivered`) or waits for the client's retry.
-    Released { hold: String, delivered: bool },
-    Denied { hold: String },
-    Enrolled { agent: String, session: u64 },
+    Released {
+        hold: String,
+        delivered: bool,
+    },
+    Denied {
+        hold: String,
+    },
+    Enrolled {
+        agent: String,
+        session: u64,
+    },
     Removing,
 }
 
@@ -49,4 +69,17 @@ pub enum ErrorKind {
     Conflict,
     /// 503: the state cannot be stored, so nothing is granted.
     Unavailable,
+}
+
+impl ErrorKind {
+    /// The HTTP status that an answer with this kind carries.
+    pub fn http_status(self) -> u16 {
+        match self {
+            ErrorKind::Malformed => 400,
+            ErrorKind::Forbidden => 403,
+            ErrorKind::NotFound => 404,
+            ErrorKind::Conflict => 409,
+            ErrorKind::Unavailable => 503,
+        }
+    }
 }
