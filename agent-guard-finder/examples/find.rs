@@ -35,7 +35,8 @@ fn describe(file: &str) -> Result<String, Box<dyn std::error::Error>> {
         writeln!(text, "  no TLS stack known")?;
     }
     for finding in findings {
-        writeln!(text, "  {}: {}", finding.stack, finding.evidence)?;
+        let covered = if finding.is_covered() { "covered" } else { "NOT covered" };
+        writeln!(text, "  {} ({covered}): {}", finding.stack, finding.evidence)?;
         for point in finding.points {
             let role = format!("{:?}", point.role);
             writeln!(

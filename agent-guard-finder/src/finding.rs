@@ -8,15 +8,18 @@ pub struct Finding {
     pub stack: Stack,
     /// Sorted by role, then address. Empty of [`Role::Write`] when the stack is there and nothing could be proven.
     pub points: Vec<ProbePoint>,
+    /// False when the file shows a way to write that none of `points` covers: code that could not be proven, or was
+    /// left out. Points are worth probing then too, but the file is not covered.
+    pub complete: bool,
     /// Sentences for people: what was seen, what it proves, what was left out and why.
     pub evidence: String,
 }
 
 impl Finding {
-    /// True when at least one write function is known, so that probing this file shows its plaintext.
+    /// True when probing this file shows all plaintext that goes through this stack, as far as the file tells.
     #[must_use]
     pub fn is_covered(&self) -> bool {
-        self.points.iter().any(|point| matches!(point.role, Role::Write { .. }))
+        self.complete && self.points.iter().any(|point| matches!(point.role, Role::Write { .. }))
     }
 }
 
@@ -25,6 +28,9 @@ impl Finding {
 #[non_exhaustive]
 pub enum Stack {
     /// OpenSSL 1.1 and 3.x, and libraries that export its `SSL_write` under that name.
+    ///
+    /// Known gaps: in 1.1.1, which does not name its inner function, writes through `BIO_f_ssl` reach no exported one
+    /// and nothing in the file tells; `SSL_sendfile` (kernel TLS only) passes a file, not plaintext.
     OpenSsl,
 }
 

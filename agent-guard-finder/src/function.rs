@@ -4,7 +4,7 @@
 //! string is exactly what ends up there. The start of such a piece is no function: the piece is left by following
 //! the jumps into it back to where they come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::arch::{Branch, BranchKind, Reference};
@@ -39,6 +39,7 @@ pub(crate) fn enclosing(image: &Image<'_>, references: &[Reference]) -> Enclosin
     let mut result = Enclosing::default();
     let mut pieces = BTreeMap::new();
     let mut loose = Vec::new();
+    let (mut met, mut missed) = (BTreeSet::new(), Vec::new());
     for reference in references {
         let Some(segment) = image.code_at(reference.site) else { continue };
         if !image.arch.refers(&segment, *reference) {
@@ -47,12 +48,17 @@ pub(crate) fn enclosing(image: &Image<'_>, references: &[Reference]) -> Enclosin
         match piece_covering(image, reference.site) {
             Some(piece) if image.arch.lands_on(&segment, piece.start, reference.site) => {
                 pieces.insert(piece.start, piece);
+                met.insert(reference.site);
             }
-            // The pattern lies inside another instruction.
-            Some(_) => {}
+            Some(_) => missed.push(reference.site),
             None => loose.push(reference.site),
         }
     }
+    // One instruction may have been matched with and without its prefix byte. Anything else that looks like a
+    // reference and is none should not exist, so it is not passed over in silence.
+    let is_other_reading =
+        |site: u64| met.contains(&site.wrapping_add(1)) || met.contains(&site.wrapping_sub(1));
+    result.unproven.extend(missed.into_iter().filter(|site| !is_other_reading(*site)));
     resolve(image, pieces, &mut result);
     resolve_loose(image, &loose, &mut result);
     result.entries.sort_by_key(|entry| entry.start);

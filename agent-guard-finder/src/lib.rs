@@ -47,8 +47,8 @@ use image::Image;
 
 /// Finds every TLS stack known to this crate in the ELF file `elf`.
 ///
-/// `Ok` with no finding means that no known stack is in the file. A finding without points means that the stack is
-/// there and no function of it could be proven: such a file is to be treated as not covered.
+/// `Ok` with no finding means that no known stack is in the file. A finding that is not [`Finding::is_covered`] means
+/// that the stack is there and not every function of it could be proven.
 ///
 /// # Errors
 ///

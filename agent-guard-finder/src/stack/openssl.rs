@@ -10,27 +10,52 @@
 
 use std::collections::BTreeSet;
 
-use crate::arch::Reference;
+use crate::arch::{MAX_REFERENCES, Reference};
 use crate::finding::{Finding, LenWidth, ProbePoint, Role, Stack};
 use crate::function::{Entry, Proof, enclosing};
 use crate::image::{Function, Image};
 
 pub(crate) fn find(image: &Image<'_>) -> Option<Finding> {
-    let mut evidence = Vec::new();
-    let mut writes = by_error_string(image, &mut evidence);
-    if writes.is_empty() {
-        writes = by_name(image, &mut evidence);
+    let mut notes = Notes::default();
+    let mut writes = by_error_string(image, &mut notes);
+    let by_string = !writes.is_empty();
+    if !by_string {
+        writes = by_name(image, &mut notes);
+        if notes.names_itself && !writes.is_empty() {
+            notes.gap(format!(
+                "{INTERNAL} is in the file and not found: writes through an SSL BIO are not seen"
+            ));
+        }
     }
-    if evidence.is_empty() {
+    if notes.evidence.is_empty() {
         return None;
     }
-    drop_outer(image, &mut writes, &mut evidence);
+    // An outer function that holds the string has a copy of the inner one, which is left out with it.
+    let outer = drop_outer(image, &mut writes, &mut notes.evidence);
+    notes.gaps |= by_string && outer > 0;
     let mut points: Vec<ProbePoint> = writes.iter().filter_map(|write| point(image, write)).collect();
     if !points.is_empty() {
         points.extend(unbind_points(image));
     }
     points.sort_by_key(|point| (point.role, point.vaddr));
-    Some(Finding { stack: Stack::OpenSsl, points, evidence: evidence.join("; ") })
+    let complete = !notes.gaps;
+    Some(Finding { stack: Stack::OpenSsl, points, complete, evidence: notes.evidence.join("; ") })
+}
+
+#[derive(Default)]
+struct Notes {
+    evidence: Vec<String>,
+    /// Something that writes is known to be missing.
+    gaps: bool,
+    /// The error string is in the file.
+    names_itself: bool,
+}
+
+impl Notes {
+    fn gap(&mut self, what: String) {
+        self.evidence.push(what);
+        self.gaps = true;
+    }
 }
 
 /// A function to probe, not yet turned into a file offset.
@@ -40,27 +65,27 @@ struct Candidate {
     symbol: String,
 }
 
-fn by_error_string(image: &Image<'_>, evidence: &mut Vec<String>) -> Vec<Candidate> {
+fn by_error_string(image: &Image<'_>, notes: &mut Notes) -> Vec<Candidate> {
     let strings = string_addresses(image, INTERNAL);
-    if strings.is_empty() {
-        return Vec::new();
-    }
+    notes.names_itself = !strings.is_empty();
     let references: Vec<Reference> = image.arch.references(image, &strings);
+    if strings.len() >= MAX_STRINGS || references.len() >= MAX_REFERENCES {
+        notes.gap(format!("\"{INTERNAL}\" is there so often that not every place was looked at"));
+    }
     let found = enclosing(image, &references);
-    let inlined = found.entries.len() > 1;
+    let several = found.entries.len() > 1;
     let mut writes = Vec::new();
     for entry in found.entries {
         let named = image.functions_at(entry.start);
         if let Some(clone) = named.iter().find(|function| has_other_arguments(function)) {
-            evidence.push(format!(
-                "{} at {:#x} is left out: the compiler may have changed its arguments",
-                clone.printable(),
-                entry.start
+            let (name, start) = (clone.printable(), entry.start);
+            notes.gap(format!(
+                "{name} at {start:#x} is left out: its arguments may be others than its source's"
             ));
             continue;
         }
-        let symbol = best_name(named, inlined);
-        evidence.push(format!(
+        let symbol = best_name(named, several);
+        notes.evidence.push(format!(
             "{symbol} at {:#x} holds the error string \"{INTERNAL}\" (start proven by {})",
             entry.start,
             proof_in_words(entry.proof)
@@ -69,7 +94,7 @@ fn by_error_string(image: &Image<'_>, evidence: &mut Vec<String>) -> Vec<Candida
         writes.push(Candidate { entry, role: Role::Write { len }, symbol });
     }
     for site in found.unproven {
-        evidence.push(format!("no function could be proven around {site:#x}, which uses \"{INTERNAL}\""));
+        notes.gap(format!("no function could be proven around {site:#x}, which uses \"{INTERNAL}\""));
     }
     writes
 }
@@ -91,7 +116,7 @@ fn string_addresses(image: &Image<'_>, text: &str) -> Vec<u64> {
     addresses
 }
 
-fn by_name(image: &Image<'_>, evidence: &mut Vec<String>) -> Vec<Candidate> {
+fn by_name(image: &Image<'_>, notes: &mut Notes) -> Vec<Candidate> {
     let mut writes: Vec<Candidate> = Vec::new();
     for (name, len) in EXPORTED {
         let Some(function) = image.function_named(name) else { continue };
@@ -99,7 +124,7 @@ fn by_name(image: &Image<'_>, evidence: &mut Vec<String>) -> Vec<Candidate> {
         if writes.iter().any(|write| write.entry.start == start) {
             continue;
         }
-        evidence.push(format!("symbol {name} at {start:#x}"));
+        notes.evidence.push(format!("symbol {name} at {start:#x}"));
         let end = start.checked_add(function.size).filter(|end| *end > start);
         let entry = Entry { start, end, proof: Proof::Symbol };
         writes.push(Candidate { entry, role: Role::Write { len: *len }, symbol: (*name).to_owned() });
@@ -107,8 +132,9 @@ fn by_name(image: &Image<'_>, evidence: &mut Vec<String>) -> Vec<Candidate> {
     writes
 }
 
-/// Of two functions of which one calls the other directly, keeps the callee.
-fn drop_outer(image: &Image<'_>, writes: &mut Vec<Candidate>, evidence: &mut Vec<String>) {
+/// Of two functions of which one calls the other directly, keeps the callee. Says how many were left out.
+fn drop_outer(image: &Image<'_>, writes: &mut Vec<Candidate>, evidence: &mut Vec<String>) -> usize {
+    let before = writes.len();
     let mut kept: BTreeSet<u64> = writes.iter().map(|write| write.entry.start).collect();
     writes.retain(|write| {
         let start = write.entry.start;
@@ -121,6 +147,7 @@ fn drop_outer(image: &Image<'_>, writes: &mut Vec<Candidate>, evidence: &mut Vec
         kept.remove(&start);
         false
     });
+    before.saturating_sub(writes.len())
 }
 
 fn unbind_points(image: &Image<'_>) -> Vec<ProbePoint> {
@@ -156,12 +183,12 @@ fn has_other_arguments(function: &Function<'_>) -> bool {
     [b".isra.".as_slice(), b".part."].iter().any(|mark| memchr::memmem::find(function.name, mark).is_some())
 }
 
-fn best_name(named: &[Function<'_>], inlined: bool) -> String {
+fn best_name(named: &[Function<'_>], several: bool) -> String {
     let known =
         named.iter().find(|function| EXPORTED.iter().any(|(name, _)| name.as_bytes() == function.name));
     match known.or(named.first()) {
         Some(function) => function.printable(),
-        None if inlined => format!("(a caller of {INTERNAL})"),
+        None if several => format!("(holds {INTERNAL})"),
         None => INTERNAL.to_owned(),
     }
 }

@@ -35,6 +35,7 @@ fn a_function_without_symbol_and_unwind_entry_is_proven_by_a_call_and_the_flow()
     assert_eq!(writes(&finding), [("ssl_write_internal", TEXT + 0x400, LenWidth::Size64)]);
     assert_eq!(finding.points[0].file_offset, TEXT + 0x400);
     assert_eq!(finding.points[0].first_bytes[..4], [0x55, 0x49, 0x89, 0xd4]);
+    assert!(finding.is_covered());
     assert!(finding.evidence.contains("calls to it"), "{}", finding.evidence);
 }
 
@@ -97,14 +98,33 @@ fn of_two_exported_functions_of_which_one_calls_the_other_the_callee_stays() {
         .symbol("SSL_write", TEXT, 3);
     let finding = only(&elf);
     assert_eq!(writes(&finding), [("SSL_write", TEXT, LenWidth::Int32)]);
+    assert!(finding.is_covered());
     assert!(finding.evidence.contains("SSL_write_ex is left out"), "{}", finding.evidence);
+}
+
+/// `inner` holds the string, and so does `outer`, which calls `inner` as well.
+#[test]
+fn an_outer_function_with_a_copy_of_the_inner_one_is_left_out_and_missed() {
+    let (inner, outer) = (TEXT + 0x400, TEXT + 0x500);
+    let string = STRINGS + 1;
+    let elf = Elf::shared()
+        .part(STRINGS, b"\0ssl_write_internal\0")
+        .part(inner, &[&lea_rdx(inner, string)[..], &[0xc3]].concat())
+        .part(outer, &[&lea_rdx(outer, string)[..], &call(outer + 7, inner), &[0xc3]].concat())
+        .symbol("SSL_write", inner, 8)
+        .symbol("SSL_write_early_data", outer, 13);
+    let finding = only(&elf);
+    assert_eq!(writes(&finding), [("SSL_write", inner, LenWidth::Int32)]);
+    assert!(!finding.is_covered());
 }
 
 #[test]
 fn clones_with_other_arguments_are_left_out_for_the_exported_ones() {
     let elf =
         stripped().symbol("ssl_write_internal.part.0", TEXT + 0x400, 13).symbol("SSL_write", TEXT + 0x800, 6);
-    assert_eq!(writes(&only(&elf)), [("SSL_write", TEXT + 0x800, LenWidth::Int32)]);
+    let finding = only(&elf);
+    assert_eq!(writes(&finding), [("SSL_write", TEXT + 0x800, LenWidth::Int32)]);
+    assert!(!finding.is_covered(), "the BIO's way is not among them: {finding:?}");
 }
 
 #[test]
@@ -128,6 +148,10 @@ fn on_another_processor_symbols_work_and_structure_finds_nothing() {
     let finding = only(&elf);
     assert_eq!(writes(&finding), [("SSL_write", TEXT, LenWidth::Int32)]);
     assert_eq!(finding.points.last().map(|point| point.role), Some(Role::Unbind));
+    assert!(!finding.complete, "the string says that there is an inner function: {finding:?}");
+    let mut old = Elf::shared().symbol("SSL_write", TEXT, 64);
+    old.machine = AARCH64;
+    assert!(only(&old).is_covered());
 }
 
 #[test]
