@@ -28,7 +28,7 @@ pub enum Sign {
     File(&'static str),
     /// The package itself is installed.
     Package,
-    /// `python3 -c` succeeds with this.
+    /// Debian's `python3 -c` succeeds with this.
     Python(&'static str),
 }
 
@@ -55,7 +55,7 @@ pub fn is_there(need: &Need) -> bool {
         Sign::Program(name) => shell::which(name).is_some(),
         Sign::File(path) => Path::new(&path.replace("{arch}", &multiarch())).exists(),
         Sign::Package => is_installed(need.package),
-        Sign::Python(code) => shell::succeeds(Command::new("python3").args(["-c", code])),
+        Sign::Python(code) => shell::succeeds(Command::new("/usr/bin/python3").args(["-c", code])),
     }
 }
 

@@ -11,12 +11,13 @@ use crate::{ebpf, paths, shell};
 /// # Errors
 /// When a step fails.
 pub fn build(release: bool) -> Result<PathBuf> {
-    let object = ebpf::build()?;
+    ebpf::build()?;
     let mut cargo = shell::cargo();
     cargo.args(["build", "--package", "agent-guard-daemon", "--package", "agentguardctl"]);
     if release {
         cargo.arg("--release");
     }
-    shell::run(cargo.env("AGENT_GUARD_BPF_OBJECT", object))?;
+    // The daemon's build script finds the object where we put it; somebody's own setting would embed another one.
+    shell::run(cargo.env_remove("AGENT_GUARD_BPF_OBJECT"))?;
     Ok(paths::binaries(release))
 }

@@ -1,7 +1,6 @@
 //! `cargo xtask test`: what needs nothing, then what needs root, and with `--all` the long parts.
 //!
-//! Privileged test programs are built as the invoking user and only run as root, so that no file of root's is left
-//! in `target/`. The closing line counts what the test programs themselves reported, and a program that reported
+//! Privileged test programs are built as the invoking user and only run as root. The closing line counts what the test programs themselves reported, and a program that reported
 //! nothing (crashed, was cut off) counts as one failure.
 
 mod clients;

@@ -45,6 +45,9 @@ fn build(prefix: &Path, major: u32) -> Result<()> {
     cargo
         .env("LLVM_PREFIX", prefix)
         .env("CARGO_TARGET_DIR", paths::tools().join("build"))
+        // The work is done in LLVM: the linker's own code need not be fast, but it has to be built on two cores.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
         .args(["install", "bpf-linker", "--version", VERSION, "--locked", "--force", "--no-default-features"])
         .args(["--features", &format!("llvm-{major}"), "--root"])
         .arg(paths::tools());

@@ -1,35 +1,24 @@
-//! The real clients and servers that the end-to-end tests use: Debian packages, and Python packages in a venv whose
-//! versions are pinned in `tests/requirements.txt`.
+//! The real clients and servers that the end-to-end tests use, from Debian.
+//!
+//! The Python ones (the AWS CLI among them) come from `tests/requirements.txt`; the tests make that environment
+//! themselves, below `target/venv`, when the first of them asks for it.
 
-use std::{fs, process::Command};
+use anyhow::Result;
 
-use anyhow::{Context as _, Result};
-
-use crate::{
-    apt::{self, Need, Sign},
-    paths, shell,
-};
+use crate::apt::{self, Need, Sign};
 
 /// Installs what is missing, saying it first.
 pub(super) fn ensure() -> Result<()> {
-    apt::ensure(&PACKAGES)?;
-    let requirements = paths::root().join("tests/requirements.txt");
-    let wanted =
-        fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-    let stamp = paths::venv().join("requirements.installed");
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    shell::say("making target/venv — for the AWS CLI, Python clients and the AWS simulator of the tests");
-    shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(paths::venv()))?;
-    let mut pip = Command::new(paths::venv().join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-        .arg(&requirements);
-    shell::run(&mut pip).context("the Python packages of the tests could not be installed")?;
-    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    apt::ensure(&PACKAGES)
 }
 
-const PACKAGES: [Need; 10] = [
+const PACKAGES: [Need; 11] = [
+    // Not any Python: Debian's uses the system's OpenSSL, and every user can execute it.
+    Need {
+        package: "python3",
+        sign: Sign::File("/usr/bin/python3"),
+        reason: "Python clients of the system's OpenSSL",
+    },
     Need {
         package: "nftables",
         sign: Sign::Program("nft"),
