@@ -20,3 +20,4 @@ pub mod http1;
 pub mod message;
 mod reader;
 pub mod reconcile;
+pub mod redact;
