@@ -1,19 +1,20 @@
 //! An operation as one sentence for people: `TerminateInstances on 847 instances (i-0a, i-0b, i-0c, …) in us-east-1`.
 //!
-//! Names, resources and hosts are the agent's words. They are escaped to printable ASCII and cut before they become
+//! Names, resources and hosts are the agent's words. They are escaped (see [`escape`]) and cut before they become
 //! part of the sentence, so that nothing an agent chooses can leave its place; the only `…` in it are ours.
 
 use agent_guard_api::Magnitude;
+use agent_guard_decode::redact::escape;
 
 use crate::operation::Operation;
 
 /// What the request would do, in words. Printable, and bounded whatever the agent sends.
 pub fn sentence(operation: &Operation) -> String {
-    let mut sentence = quote(&operation.name, NAME_CHARS);
+    let mut sentence = name(&operation.name);
     match &operation.magnitude {
         Magnitude::Unbounded(_) => sentence.push_str(" on an unbounded number of resources"),
         Magnitude::Money { amount, currency } => {
-            let (amount, currency) = (quote(amount, WORD_CHARS), quote(currency, WORD_CHARS));
+            let (amount, currency) = (word(amount, WORD_CHARS), word(currency, WORD_CHARS));
             sentence.push_str(&format!(" of {amount} {currency}"));
             if operation.resources_total > 0 {
                 sentence.push_str(&format!(" on {}", counted(operation, operation.resources_total)));
@@ -28,13 +29,13 @@ pub fn sentence(operation: &Operation) -> String {
     }
     sentence.push_str(&examples(operation));
     if let Some(region) = &operation.region {
-        sentence.push_str(&format!(" in {}", quote(region, WORD_CHARS)));
+        sentence.push_str(&format!(" in {}", word(region, WORD_CHARS)));
     }
     if let Some(account) = &operation.account {
-        sentence.push_str(&format!(" of account {}", quote(account, WORD_CHARS)));
+        sentence.push_str(&format!(" of account {}", word(account, WORD_CHARS)));
     }
     if operation.provider == "http" {
-        sentence.push_str(&format!(" at {}", quote(&operation.host, HOST_CHARS)));
+        sentence.push_str(&format!(" at {}", word(&operation.host, HOST_CHARS)));
     }
     sentence
 }
@@ -50,6 +51,26 @@ pub fn quote(words: &str, most: usize) -> String {
     let head: String = words.chars().take(half).collect();
     let tail: String = words.chars().skip(half.saturating_add(cut)).collect();
     format!("{}…{cut} more…{}", escape(&head), escape(&tail))
+}
+
+/// `TerminateInstances`, `DELETE /v1/files/x`.
+fn name(words: &str) -> String {
+    match words.split_once(' ') {
+        Some((method, path)) if method.bytes().all(|byte| byte.is_ascii_uppercase()) && is_plain(path) => {
+            quote(words, NAME_CHARS)
+        }
+        Some(_) | None => word(words, NAME_CHARS),
+    }
+}
+
+/// One of the agent's words inside our sentence: in quotation marks, unless it cannot be taken for anything else.
+fn word(words: &str, most: usize) -> String {
+    let shown = quote(words, most);
+    if is_plain(words) { shown } else { format!("\"{}\"", shown.replace('"', "\\\"")) }
+}
+
+fn is_plain(words: &str) -> bool {
+    !words.is_empty() && words.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"(),;\\".contains(&byte))
 }
 
 /// At most `most` bytes from the beginning, whole characters.
@@ -93,16 +114,11 @@ fn examples(operation: &Operation) -> String {
         return String::new();
     }
     let mut shown: Vec<String> =
-        operation.resources.iter().take(EXAMPLES).map(|name| quote(name, RESOURCE_CHARS)).collect();
+        operation.resources.iter().take(EXAMPLES).map(|name| word(name, RESOURCE_CHARS)).collect();
     if operation.resources_total > u64::try_from(shown.len()).unwrap_or(u64::MAX) {
         shown.push("…".to_owned());
     }
     format!(" ({})", shown.join(", "))
-}
-
-/// Everything but printable ASCII as an escape.
-fn escape(words: &str) -> String {
-    words.chars().flat_map(char::escape_default).collect()
 }
 
 const EXAMPLES: usize = 3;
@@ -167,6 +183,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_cannot_continue_our_sentence() {
+        let operation = on("Delete on 0 things", &["x) in us-west-2 (", "a, b", "q\"q", ""], 4);
+        assert_eq!(
+            sentence(&operation),
+            r#""Delete on 0 things" on 4 resources ("x) in us-west-2 (", "a, b", "q\"q", …) in us-east-1"#
+        );
+    }
+
+    #[test]
     fn the_middle_is_cut_and_counted() {
         assert_eq!(quote("abcdefghij", 4), "ab…6 more…ij");
         assert_eq!(quote("abcd", 4), "abcd");
@@ -182,7 +207,7 @@ mod tests {
             operation.region = Some(region);
             operation.provider = "http".to_owned();
             let sentence = sentence(&operation);
-            prop_assert!(sentence.chars().all(|c| c == '…' || c == ' ' || c.is_ascii_graphic()), "{}", sentence);
+            prop_assert!(sentence.chars().all(|c| c == '…' || c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric()), "{}", sentence);
             // Every character may become `\u{10ffff}`.
             prop_assert!(sentence.len() < 10 * 500);
         }
