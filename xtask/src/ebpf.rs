@@ -37,11 +37,9 @@ pub fn build() -> Result<PathBuf> {
 /// # Errors
 /// When this machine's architecture has no BPF target.
 pub fn cargo(toolchain: &Toolchain, linker: &Path, target: &Path, extra: &[&str]) -> Result<Command> {
-    let mut command = Command::new(&toolchain.cargo);
-    shell::without_cargo_marks(&mut command);
+    let mut command = toolchain.cargo()?;
     command
         .current_dir(paths::ebpf_crate())
-        .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", target)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(linker, extra)?);

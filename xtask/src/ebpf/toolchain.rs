@@ -32,6 +32,23 @@ pub struct Toolchain {
     pub debian: bool,
 }
 
+impl Toolchain {
+    /// This toolchain's cargo, with its folder first in PATH: `cargo clippy` is a program that cargo looks for there,
+    /// and rustup's stand-in of that name would bring another toolchain.
+    ///
+    /// # Errors
+    /// When PATH cannot be written.
+    pub fn cargo(&self) -> Result<Command> {
+        let mut command = Command::new(&self.cargo);
+        shell::without_cargo_marks(&mut command);
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = self.cargo.parent().map(Path::to_path_buf).into_iter().chain(env::split_paths(&path));
+        let path = env::join_paths(folders).context("a folder in PATH has a colon in its name")?;
+        command.env("PATH", path).env("RUSTC", &self.rustc);
+        Ok(command)
+    }
+}
+
 /// Finds or installs a toolchain, in the order of the module's documentation.
 ///
 /// # Errors

@@ -3,8 +3,6 @@
 //! Debian's clippy is a package of its own. Where it cannot be had, the compiler's own warnings are denied instead,
 //! and that is said.
 
-use std::process::Command;
-
 use anyhow::Result;
 
 use crate::{
@@ -32,9 +30,7 @@ fn has_clippy(toolchain: &Toolchain) -> bool {
     {
         shell::say(&format!("{error:#}"));
     }
-    let mut ask = Command::new(&toolchain.cargo);
-    shell::without_cargo_marks(&mut ask);
-    shell::succeeds(ask.env("RUSTC", &toolchain.rustc).args(["clippy", "--version"]))
+    toolchain.cargo().is_ok_and(|mut cargo| shell::succeeds(cargo.args(["clippy", "--version"])))
 }
 
 const CLIPPY: Need =
