@@ -3,6 +3,7 @@
 /// Value of `SOCKETS`, keyed by socket cookie. Written by the kernel half only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Socket {
     /// The gate's first word: raised once per gated write (and once per held ClientHello).
     pub gated: u64,
@@ -46,6 +47,7 @@ impl Socket {
 /// Value of `RELEASED`, keyed by socket cookie. Written by the daemon only; created and removed by the kernel half.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Released {
     /// The gate's second word: the highest write up to which every write was judged and allowed.
     pub released: u64,
@@ -57,6 +59,7 @@ pub struct Released {
 /// Key of `TIES`: a TLS object of a process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct TlsObject {
     pub ssl: u64,
     pub tgid: u32,
@@ -67,6 +70,7 @@ pub struct TlsObject {
 /// Value of `PENDING`, keyed by `task_struct` address: the last gated write of a thread, not tied yet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Pending {
     pub write: u64,
     pub ssl: u64,
@@ -82,6 +86,7 @@ pub struct Pending {
 /// The process has some while `raised > tied + resolved` (`RESOLVED` is the daemon's word).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Untied {
     pub raised: u64,
     pub tied: u64,

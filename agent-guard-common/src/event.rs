@@ -19,6 +19,7 @@ pub mod kind {
 /// First bytes of every event.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Header {
     /// [`crate::ABI_VERSION`]
     pub abi: u16,
@@ -39,6 +40,7 @@ pub struct Header {
 /// A piece of a TLS write, captured at the entry of the library's write function. Its bytes follow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Write {
     pub header: Header,
     /// Unique until reboot; the same for all pieces of one write.
@@ -73,6 +75,7 @@ impl Write {
 /// A write was tied to the socket that its record was sent on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Tied {
     pub header: Header,
     pub write: u64,
@@ -87,6 +90,7 @@ pub struct Tied {
 /// A TLS ClientHello is held on an agent's socket. `captured` bytes of it follow in `bytes`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Hello {
     pub header: Header,
     pub cookie: u64,
@@ -101,6 +105,7 @@ pub struct Hello {
 /// Destination of a connection.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Address {
     /// IPv6, or IPv4 in the first four bytes; network order.
     pub ip: [u8; 16],
@@ -117,6 +122,7 @@ pub struct Address {
 /// A socket of an agent was connected, is going or is gone.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct SocketEvent {
     pub header: Header,
     pub cookie: u64,
@@ -130,6 +136,7 @@ pub struct SocketEvent {
 /// A process of an agent executed a program. The daemon reads names from /proc.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Exec {
     pub header: Header,
     pub start_ns: u64,
@@ -141,6 +148,7 @@ pub struct Exec {
 /// The last thread of an agent's process ended.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Exit {
     pub header: Header,
     pub start_ns: u64,
@@ -149,6 +157,7 @@ pub struct Exit {
 /// A connect or send was refused.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Refused {
     pub header: Header,
     pub address: Address,
@@ -167,6 +176,7 @@ impl Refused {
 /// A held packet would have carried an acknowledgement that the peer has not had.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Ack {
     pub header: Header,
     pub cookie: u64,
@@ -181,6 +191,7 @@ pub struct Ack {
 /// `plain = 1`, a socket of an agent sent its first bytes in the clear.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Stray {
     pub header: Header,
     pub cookie: u64,
@@ -192,6 +203,7 @@ pub struct Stray {
 /// A TLS object was freed, cleared or given another socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Unbound {
     pub header: Header,
     pub ssl: u64,
@@ -202,6 +214,7 @@ pub struct Unbound {
 /// A copy slot: an event under construction. Owned by one thread at a time (`SLOT_OWNERS`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Slot {
     pub write: Write,
     pub bytes: [u8; CHUNK_BYTES],

@@ -7,11 +7,11 @@ use agent_guard_common::{
     event::Slot,
     maps::{CHUNK_BYTES, SLOTS, SLOTS_PER_PROCESS},
 };
-use aya_ebpf::helpers::generated::bpf_copy_from_user;
+use aya_ebpf::helpers::generated::{bpf_copy_from_user, bpf_loop};
 
 use crate::{
     atomic,
-    maps::{SLOT_OWNERS, SLOTS_MAP},
+    maps::{SLOT_OWNERS, SLOTS_MAP, SlotOwners},
 };
 
 /// A slot owned by this thread. Give it back with [`give_back`]: the verifier follows no destructors.
@@ -20,45 +20,54 @@ pub struct Owned {
     pub slot: *mut Slot,
 }
 
+/// Times that a slot which another thread took first is looked for again.
+const ATTEMPTS: u32 = 3;
+
+/// State of one look through the owners. Lives on the stack of the probe.
+#[repr(C)]
+struct Search {
+    owners: *const SlotOwners,
+    tgid: u64,
+    free: u64,
+    mine: u64,
+}
+
 /// Takes a free slot for the thread `pid_tgid`.
 #[inline(always)]
 pub fn take(pid_tgid: u64) -> Option<Owned> {
     let owners = SLOT_OWNERS.get_ptr_mut(0)?;
-    let mut free = SLOTS;
-    let mut mine = 0u64;
-    for index in 0..SLOTS {
-        // SAFETY: `index` is within the array, which lives as long as the map.
-        let owner = unsafe { core::ptr::read_volatile(&raw const (*owners).owners[index as usize]) };
-        if owner == 0 {
-            free = index;
-        } else if owner >> 32 == pid_tgid >> 32 {
-            mine += 1;
+    for _ in 0..ATTEMPTS {
+        let mut search = Search { owners, tgid: pid_tgid >> 32, free: u64::from(SLOTS), mine: 0 };
+        // SAFETY: the callback has the signature that the helper demands and reads nothing but the owners.
+        unsafe { bpf_loop(SLOTS, look_at as *const () as *mut _, (&raw mut search).cast(), 0) };
+        if search.free >= u64::from(SLOTS) || search.mine >= SLOTS_PER_PROCESS {
+            return None;
         }
-    }
-    if free >= SLOTS || mine >= SLOTS_PER_PROCESS {
-        return None;
-    }
-    claim(owners, free, pid_tgid).or_else(|| claim_any(owners, pid_tgid))
-}
-
-/// Another thread took the free slot first: takes whichever is free.
-#[inline(always)]
-fn claim_any(owners: *mut crate::maps::SlotOwners, pid_tgid: u64) -> Option<Owned> {
-    for index in 0..SLOTS {
-        if let Some(owned) = claim(owners, index, pid_tgid) {
-            return Some(owned);
+        let index = search.free as u32;
+        // SAFETY: `index` was bounded above; the word is only accessed atomically.
+        if unsafe { atomic::replace_if(&raw mut (*owners).owners[index as usize], 0, pid_tgid) } {
+            return SLOTS_MAP.get_ptr_mut(index).map(|slot| Owned { index, slot });
         }
     }
     None
 }
 
-#[inline(always)]
-fn claim(owners: *mut crate::maps::SlotOwners, index: u32, pid_tgid: u64) -> Option<Owned> {
-    // SAFETY: `index` is below SLOTS at both call sites; the word is only accessed atomically.
-    if !unsafe { atomic::replace_if(&raw mut (*owners).owners[index as usize], 0, pid_tgid) } {
-        return None;
+/// One slot's owner: nobody, this process, or somebody else.
+unsafe extern "C" fn look_at(index: u64, search: *mut Search) -> i64 {
+    // SAFETY: the helper hands back the pointer to the `Search` that it was given; `index` is checked.
+    unsafe {
+        let search = &mut *search;
+        if index >= u64::from(SLOTS) {
+            return 1;
+        }
+        let owner = core::ptr::read_volatile((&raw const (*search.owners).owners).cast::<u64>().add(index as usize));
+        if owner == 0 {
+            search.free = index;
+        } else if owner >> 32 == search.tgid {
+            search.mine += 1;
+        }
     }
-    SLOTS_MAP.get_ptr_mut(index).map(|slot| Owned { index, slot })
+    0
 }
 
 /// Frees the slot.

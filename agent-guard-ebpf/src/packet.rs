@@ -77,3 +77,19 @@ pub fn load<T: Copy>(ctx: &SkBuffContext, offset: u32) -> Option<T> {
         Some(value.assume_init())
     }
 }
+
+/// Loads `len` bytes, at least one and at most `max`, to `to`; how many were loaded, 0 on failure.
+///
+/// The opaque copy of `len` keeps the compiler from moving the bound away from the call, where the verifier needs it.
+///
+/// # Safety
+/// `to` has room for `max` bytes.
+#[inline(always)]
+pub unsafe fn load_up_to(ctx: &SkBuffContext, offset: u32, to: *mut u8, len: u32, max: u32) -> u32 {
+    let wanted = core::hint::black_box(u64::from(if len > max { max } else { len }));
+    if wanted == 0 || wanted > u64::from(max) {
+        return 0;
+    }
+    // SAFETY: forwarded to the caller.
+    if unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, to.cast(), wanted as u32) } == 0 { wanted as u32 } else { 0 }
+}

@@ -13,7 +13,7 @@ use agent_guard_common::{
 };
 use aya_ebpf::{
     bindings::bpf_sock,
-    helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_load_bytes, bpf_skc_to_tcp_sock},
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skc_to_tcp_sock},
     macros::cgroup_skb,
     programs::SkBuffContext,
 };
@@ -50,21 +50,38 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
     }
     // SAFETY: the helper takes the program's context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.skb.skb.cast()) };
-    let pending = PENDING.get_ptr(scope::current_thread());
-    let socket = SOCKETS.get_ptr_mut(cookie);
-    if socket.is_none() && pending.is_none() {
-        return PASS; // no agent's socket, and no agent's write on its way
-    }
-    let Some(sender) = sender(sk, cookie) else { return PASS };
-    let Some(packet) = packet::parse(&ctx) else { return PASS };
-    if packet.payload == 0 {
-        return PASS;
-    }
     // SAFETY: copied at once.
-    let pending = pending.map(|pending| unsafe { *pending }).filter(|_| sender.owned);
-    match socket.or_else(|| late(cookie, pending.as_ref())) {
-        Some(socket) => judge(&ctx, socket, &sender, &packet, pending.as_ref()),
-        None => PASS,
+    let pending = unsafe { PENDING.get(scope::current_thread()) }.copied();
+    let socket = SOCKETS.get_ptr_mut(cookie);
+    let Some(socket) = socket else {
+        // Not an agent's socket, unless an agent's write is on its way.
+        return match &pending {
+            Some(pending) => on_unknown(&ctx, sk, cookie, pending),
+            None => PASS,
+        };
+    };
+    judge(&ctx, sk, cookie, socket, pending.as_ref())
+}
+
+/// A pending thread sends on a socket that was not seen at connect: inherited, passed or older than the session.
+#[inline(always)]
+fn on_unknown(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, pending: &Pending) -> i32 {
+    let Some(sender) = sender(sk, cookie) else { return PASS };
+    if !sender.owned {
+        return PASS; // softirq: the current task is anybody
+    }
+    let socket = Socket {
+        tgid: pending.tgid,
+        agent: pending.agent,
+        session: pending.session,
+        image: pending.image,
+        flags: Socket::LATE,
+        ..Socket::default()
+    };
+    tie::remember_socket(cookie, &socket);
+    match SOCKETS.get_ptr_mut(cookie) {
+        Some(socket) => judge(ctx, sk, cookie, socket, Some(pending)),
+        None => DROP,
     }
 }
 
@@ -91,24 +108,19 @@ fn sender(sk: *mut bpf_sock, cookie: u64) -> Option<Sender> {
     }
 }
 
-/// A pending thread sends on a socket that was not seen at connect: inherited, passed or older than the session.
 #[inline(always)]
-fn late(cookie: u64, pending: Option<&Pending>) -> Option<*mut Socket> {
-    let pending = pending?;
-    let socket = Socket {
-        tgid: pending.tgid,
-        agent: pending.agent,
-        session: pending.session,
-        image: pending.image,
-        flags: Socket::LATE,
-        ..Socket::default()
-    };
-    tie::remember_socket(cookie, &socket);
-    SOCKETS.get_ptr_mut(cookie)
+fn judge(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, socket: *mut Socket, pending: Option<&Pending>) -> i32 {
+    let Some(sender) = sender(sk, cookie) else { return PASS };
+    let Some(packet) = packet::parse(ctx) else { return PASS };
+    if packet.payload == 0 {
+        return PASS;
+    }
+    let pending = if sender.owned { pending } else { None };
+    judge_payload(ctx, socket, &sender, &packet, pending)
 }
 
 #[inline(always)]
-fn judge(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet, pending: Option<&Pending>) -> i32 {
+fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet, pending: Option<&Pending>) -> i32 {
     let end = packet.seq.wrapping_add(packet.payload);
     if end.wrapping_sub(sender.snd_nxt) as i32 <= 0 {
         return PASS; // let go before
@@ -198,23 +210,17 @@ fn on_hello(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &
         return; // held; the daemon's sweep finds it
     };
     let hello = entry.as_mut_ptr();
-    let mut captured = packet.payload;
-    if captured > HELLO_BYTES as u32 {
-        captured = HELLO_BYTES as u32;
-    }
     let mut header = emit::foreign_header(kind::HELLO, size_of::<Hello>(), known.session, known.agent);
     header.tgid = sending_process(&known, sender);
-    // SAFETY: the reservation is as long as a `Hello`; the helper writes at most HELLO_BYTES into its last field.
+    // SAFETY: the reservation is as long as a `Hello`; its last field has room for HELLO_BYTES.
     unsafe {
         (*hello).header = header;
         (*hello).cookie = sender.cookie;
         (*hello).gate = number;
         (*hello).payload = packet.payload;
         (*hello).address = packet::address(ctx, packet);
-        if captured == 0 || bpf_skb_load_bytes(ctx.skb.skb.cast(), packet.headers, (&raw mut (*hello).bytes).cast(), captured) != 0 {
-            captured = 0;
-        }
-        (*hello).captured = captured;
+        let to = (&raw mut (*hello).bytes).cast();
+        (*hello).captured = packet::load_up_to(ctx, packet.headers, to, packet.payload, HELLO_BYTES as u32);
     }
     entry.submit(0);
 }
@@ -278,15 +284,12 @@ fn drop(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Pack
     let ack = entry.as_mut_ptr();
     let mut header = emit::foreign_header(kind::ACK, size_of::<Ack>(), known.session, known.agent);
     header.tgid = known.tgid;
-    // SAFETY: the reservation is as long as an `Ack`; `headers` was bounded above.
+    // SAFETY: the reservation is as long as an `Ack`; its last field has room for 120 bytes.
     unsafe {
         (*ack).header = header;
         (*ack).cookie = sender.cookie;
-        (*ack).captured = packet.headers;
         (*ack).payload = packet.payload;
-        if bpf_skb_load_bytes(ctx.skb.skb.cast(), 0, (&raw mut (*ack).bytes).cast(), packet.headers) != 0 {
-            (*ack).captured = 0;
-        }
+        (*ack).captured = packet::load_up_to(ctx, 0, (&raw mut (*ack).bytes).cast(), packet.headers, 120);
     }
     entry.submit(0);
     DROP

@@ -10,7 +10,7 @@ use agent_guard_common::{
     task::{Agent, Task},
 };
 use aya_ebpf::{
-    EbpfContext, helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie, macros::uprobe, programs::ProbeContext,
+    EbpfContext, helpers::bpf_get_current_pid_tgid, helpers::generated::{bpf_get_attach_cookie, bpf_loop}, macros::uprobe, programs::ProbeContext,
 };
 
 use crate::{
@@ -83,7 +83,7 @@ fn on_copied(call: &Call, slot: *mut Slot) {
         if !observed {
             number = close(call);
         }
-        describe(call, slot, number, flags | Write::UNREADABLE | Write::LAST, 0);
+        describe(call, slot, number, flags | Write::UNREADABLE | Write::LAST);
         submit(slot, 0);
         return;
     };
@@ -95,10 +95,10 @@ fn on_copied(call: &Call, slot: *mut Slot) {
         }
     }
     let last = call.len <= CHUNK_BYTES as u64;
-    describe(call, slot, number, flags | if last { Write::LAST } else { 0 }, 0);
+    describe(call, slot, number, flags | if last { Write::LAST } else { 0 });
     submit(slot, captured);
     if !last {
-        copy_rest(call, slot, number, flags);
+        copy_rest(call, slot, flags);
     }
 }
 
@@ -137,7 +137,7 @@ fn close(call: &Call) -> u64 {
 }
 
 #[inline(always)]
-fn describe(call: &Call, slot: *mut Slot, gate: u64, flags: u32, offset: u64) {
+fn describe(call: &Call, slot: *mut Slot, gate: u64, flags: u32) {
     let write = Write {
         header: emit::header(kind::WRITE, 0, &call.task),
         write: call.number,
@@ -148,7 +148,7 @@ fn describe(call: &Call, slot: *mut Slot, gate: u64, flags: u32, offset: u64) {
         },
         gate,
         total: call.len,
-        offset,
+        offset: 0,
         captured: 0,
         flags,
     };
@@ -163,28 +163,47 @@ fn submit(slot: *mut Slot, captured: u32) {
     }
 }
 
-/// The pieces of a write behind its first.
+/// The pieces of a write behind its first. Lives on the stack of the probe.
+#[repr(C)]
+struct Rest {
+    slot: *mut Slot,
+    buffer: u64,
+    len: u64,
+    flags: u64,
+}
+
+/// Copies and submits what is behind the first piece, up to `MAX_CHUNKS` pieces in all.
 #[inline(always)]
-fn copy_rest(call: &Call, slot: *mut Slot, gate: u64, flags: u32) {
-    for piece in 1..MAX_CHUNKS {
-        let offset = piece * CHUNK_BYTES as u64;
-        if offset >= call.len {
-            return;
+fn copy_rest(call: &Call, slot: *mut Slot, flags: u32) {
+    let mut rest = Rest { slot, buffer: call.buffer, len: call.len, flags: u64::from(flags) };
+    // SAFETY: the callback has the signature that the helper demands and touches nothing but the slot.
+    unsafe { bpf_loop(MAX_CHUNKS as u32 - 1, copy_piece as *const () as *mut _, (&raw mut rest).cast(), 0) };
+}
+
+/// One more piece; the slot still describes the write.
+unsafe extern "C" fn copy_piece(index: u64, rest: *mut Rest) -> i64 {
+    // SAFETY: the helper hands back the pointer to the `Rest` that it was given; this thread owns the slot.
+    unsafe {
+        let rest = &mut *rest;
+        let offset = (index + 1) * CHUNK_BYTES as u64;
+        if offset >= rest.len {
+            return 1;
         }
-        let left = call.len - offset;
-        let last = left <= CHUNK_BYTES as u64 || piece + 1 == MAX_CHUNKS;
-        let ending = if last { Write::LAST } else { 0 };
-        match copy::fill(slot, call.buffer + offset, left) {
-            Ok(captured) => {
-                describe(call, slot, gate, flags | ending, offset);
-                submit(slot, captured);
-            }
-            Err(()) => {
-                count(counters::LOST_COPY_FAULT);
-                describe(call, slot, gate, flags | Write::UNREADABLE | Write::LAST, offset);
-                submit(slot, 0);
-                return;
-            }
+        let left = rest.len - offset;
+        let last = left <= CHUNK_BYTES as u64 || index + 2 >= MAX_CHUNKS;
+        let mut captured = if left > CHUNK_BYTES as u64 { CHUNK_BYTES as u32 } else { left as u32 };
+        let mut flags = rest.flags as u32;
+        if last {
+            flags |= Write::LAST;
         }
+        if copy::fill(rest.slot, rest.buffer + offset, left).is_err() {
+            count(counters::LOST_COPY_FAULT);
+            flags |= Write::UNREADABLE | Write::LAST;
+            captured = 0;
+        }
+        (*rest.slot).write.offset = offset;
+        (*rest.slot).write.flags = flags;
+        submit(rest.slot, captured);
+        if flags & Write::LAST != 0 { 1 } else { 0 }
     }
 }

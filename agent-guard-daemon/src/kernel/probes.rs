@@ -1,0 +1,1 @@
+//! Which files carry probes, and attaching them.
