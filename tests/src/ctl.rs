@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agent_guard_api::status::Status;
-use agent_guard_api::{HoldView, Outcome};
-use anyhow::{Context, Result};
+use agent_guard_api::{HoldState, HoldView, Outcome};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::DEADLINE;
 use crate::events::Events;
-use crate::people::{AGENT, Person};
+use crate::people::{AGENT, ALICE, BOB, Person};
 use crate::process::{Finished, Placement, Process};
 
 /// The program and the socket it talks to.
@@ -40,6 +40,11 @@ impl Ctl {
         self.json(&["holds"])
     }
 
+    /// Every hold that is kept, decided ones included.
+    pub fn all_holds(&self) -> Result<Vec<HoldView>> {
+        self.json(&["holds", "--all"])
+    }
+
     /// One hold, in whatever state.
     pub fn show(&self, id: &str) -> Result<HoldView> {
         self.json(&["show", id])
@@ -56,15 +61,21 @@ impl Ctl {
         serde_json::from_str(&text).with_context(|| format!("the answer to approve {id}: {text}"))
     }
 
+    /// Two people approve; the first of them cannot do so twice. What came of it.
+    pub fn approve_by_two(&self, id: &str) -> Result<Outcome> {
+        match self.approve(ALICE, id)? {
+            Outcome::Approved { missing: 1, .. } => {}
+            other => bail!("after one of two approvals: {other:?}"),
+        }
+        self.approve_refused(ALICE, id)?;
+        ensure!(self.show(id)?.state == HoldState::Pending, "one person alone decided {id}");
+        self.approve(BOB, id)
+    }
+
     /// Tries to approve as `person`, who must be refused; the words of the refusal.
     pub fn approve_refused(&self, person: Person, id: &str) -> Result<String> {
         let finished = self.run(&person.placement(), &["--json", "approve", id])?;
-        anyhow::ensure!(
-            !finished.status.success(),
-            "{} could approve {id}: {}",
-            person.name,
-            finished.stdout
-        );
+        ensure!(!finished.status.success(), "{} could approve {id}: {}", person.name, finished.stdout);
         Ok(format!("{}{}", finished.stdout, finished.stderr))
     }
 

@@ -36,10 +36,19 @@ impl Events {
         self.wait(&format!("{kind:?}"), crate::DEADLINE, |record| record.kind == kind)
     }
 
-    /// The id of the next hold that is made or joined.
-    pub fn wait_hold(&mut self) -> Result<String> {
-        let wanted = |record: &AuditRecord| matches!(record.kind, AuditKind::Held | AuditKind::Joined);
-        let record = self.wait("a hold", crate::DEADLINE, wanted)?;
+    /// The id of the next hold that is made or joined and is not among `known`. (The log is followed from its beginning,
+    /// so earlier holds come by again.)
+    pub fn wait_hold_but(&mut self, known: &[String]) -> Result<String> {
+        let wanted = |record: &AuditRecord| {
+            matches!(record.kind, AuditKind::Held | AuditKind::Joined)
+                && record.hold.as_ref().is_some_and(|id| !known.contains(id))
+        };
+        let record = self.wait("a new hold", crate::DEADLINE, wanted)?;
         record.hold.context("a hold's record without its id")
+    }
+
+    /// The id of the first hold.
+    pub fn wait_hold(&mut self) -> Result<String> {
+        self.wait_hold_but(&[])
     }
 }

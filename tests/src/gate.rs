@@ -1,6 +1,12 @@
 //! The stage of most tests: a server that writes everything down, a way to it, an agent, and the guard in between.
 
+mod crash;
 mod scenes;
+mod trials;
+
+pub use crash::crash;
+pub use scenes::Ask;
+pub use trials::{Connections, TwoThreads, interleave};
 
 use std::time::Duration;
 

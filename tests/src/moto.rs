@@ -23,7 +23,7 @@ const EC2: &str = "ec2.us-east-1.amazonaws.com";
 /// A running simulator.
 #[derive(Debug)]
 pub struct Moto {
-    _server: Process,
+    server: Process,
     hosts: PathBuf,
     ca: PathBuf,
     home: PathBuf,
@@ -52,7 +52,7 @@ impl Moto {
         server.error_line(DEADLINE, |line| line.contains("Running on https")).context("moto_server")?;
         let hosts = format!("127.0.0.1 localhost\n{address} {EC2}\n");
         Ok(Self {
-            _server: server,
+            server,
             hosts: scratch.write("hosts.aws", hosts.as_bytes())?,
             ca: authority.file().to_owned(),
             home: scratch.owned_dir("home", crate::people::AGENT_UID)?,
@@ -73,6 +73,11 @@ impl Moto {
             running: count("running") + count("pending"),
             terminated: count("terminated") + count("shutting-down"),
         })
+    }
+
+    /// How many requests it has answered, the counts of [`Moto::fleet`] included.
+    pub fn requests(&self) -> usize {
+        self.server.stderr().matches("\"POST / HTTP/1.1").count()
     }
 
     /// Starts the AWS CLI with its default settings, as the agent.

@@ -167,6 +167,11 @@ impl Process {
         self.readable(Duration::ZERO)
     }
 
+    /// Waits for its end for that long at most; true if it came.
+    pub fn ends_within(&self, window: Duration) -> Result<bool> {
+        self.readable(window)
+    }
+
     /// Waits for its end.
     pub fn finish(&mut self, deadline: Duration) -> Result<Finished> {
         self.hang_up();

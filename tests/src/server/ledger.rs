@@ -122,6 +122,11 @@ impl Ledger {
         self.unchanged("raw", window / 2, State::raw_bytes)
     }
 
+    /// The same for decrypted bytes only: handshakes may go on.
+    pub fn silent_plain(&self, window: Duration) -> Result<()> {
+        self.unchanged("decrypted", window, State::plain_bytes)
+    }
+
     fn unchanged(&self, kind: &str, window: Duration, count: impl Fn(&State) -> u64) -> Result<()> {
         let end = Instant::now() + window;
         let mut state = self.lock();
