@@ -1,10 +1,12 @@
 //! The stage of most tests: a server that writes everything down, a way to it, an agent, and the guard in between.
 
 mod crash;
+mod raw;
 mod scenes;
 mod trials;
 
 pub use crash::crash;
+pub use raw::Raw;
 pub use scenes::Ask;
 pub use trials::{Connections, TwoThreads, interleave};
 

@@ -35,7 +35,7 @@ pub struct Guard {
     earlier_log: String,
     ctl: Ctl,
     dir: PathBuf,
-    ephemeral: bool,
+    settings: Settings,
     bpf: BpfFs,
     _alone: Flock<File>,
 }
@@ -55,7 +55,7 @@ impl Guard {
             earlier_log: String::new(),
             ctl,
             dir,
-            ephemeral: settings.ephemeral,
+            settings: settings.clone(),
             bpf,
             _alone: alone,
         };
@@ -73,7 +73,8 @@ impl Guard {
         command.arg("--state-dir").arg(self.dir.join("state"));
         command.arg("--socket").arg(self.ctl.socket());
         command.arg("--pin-dir").arg(self.bpf.path().join("v1"));
-        if self.ephemeral {
+        command.envs(self.settings.environ.iter().copied());
+        if self.settings.ephemeral {
             command.arg("--ephemeral");
         }
         let mut daemon = Process::spawn(command, &Placement::default())?;
@@ -97,6 +98,13 @@ impl Guard {
         let finished = daemon.finish(STOP)?;
         self.earlier_log.push_str(&finished.stderr);
         finished.success().context("the daemon's end")?;
+        Ok(())
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait_end(&mut self, deadline: Duration) -> Result<()> {
+        let mut daemon = self.daemon.take().context("no daemon runs")?;
+        self.earlier_log.push_str(&daemon.finish(deadline)?.stderr);
         Ok(())
     }
 

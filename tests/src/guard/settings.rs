@@ -17,6 +17,8 @@ pub struct Settings {
     pub max_open_per_session: u32,
     /// `--ephemeral`: on SIGTERM refuse what is held and remove the pins.
     pub ephemeral: bool,
+    /// Variables in the daemon's environment.
+    pub environ: Vec<(&'static str, &'static str)>,
     /// Further TOML, at the end of the file.
     pub more: String,
 }
@@ -29,6 +31,7 @@ impl Default for Settings {
             opaque: "refuse",
             max_open_per_session: 3,
             ephemeral: true,
+            environ: Vec::new(),
             more: String::new(),
         }
     }
@@ -36,7 +39,7 @@ impl Default for Settings {
 
 impl Settings {
     pub(super) fn toml(&self, dir: &Path) -> String {
-        let Self { match_user, hold, opaque, max_open_per_session, ephemeral: _, more } = self;
+        let Self { match_user, hold, opaque, max_open_per_session, ephemeral: _, environ: _, more } = self;
         let mut text = format!("[agents.{AGENT}]\nhold = \"{hold}\"\nopaque = \"{opaque}\"\n");
         if *match_user {
             text.push_str(&format!("match = [{{ user = \"{AGENT_UID}\" }}]\n"));

@@ -1,0 +1,56 @@
+//! Requests written byte for byte: what no well-behaved client would send, and a prompt-injected one might.
+
+use anyhow::{Context, Result, ensure};
+
+use super::Gate;
+use crate::clients::Client;
+use crate::events::Events;
+use crate::people::ALICE;
+
+/// Bytes for one connection, each part by one SSL_write of its own.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    pub name: &'static str,
+    pub parts: Vec<Vec<u8>>,
+}
+
+impl Raw {
+    pub fn one(name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { name, parts: vec![bytes.into()] }
+    }
+
+    pub fn parts(name: &'static str, parts: &[&[u8]]) -> Self {
+        Self { name, parts: parts.iter().map(|part| part.to_vec()).collect() }
+    }
+}
+
+impl Gate {
+    /// Sends the parts on the client's connection without waiting for answers.
+    pub fn send_raw(&self, client: &mut Client, raw: &Raw) -> Result<()> {
+        for (number, part) in raw.parts.iter().enumerate() {
+            let file = self.scratch().write(&format!("{}-{number}", raw.name), part)?;
+            client.send("PART", &file.display().to_string(), 0)?;
+            client
+                .answer(crate::DEADLINE)
+                .with_context(|| format!("{}: part {number} was not taken", raw.name))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the parts, waits for the hold, sees that nothing with `needle` in it arrives, denies. The hold's id.
+    pub fn raw_is_held(
+        &self,
+        client: &mut Client,
+        events: &mut Events,
+        raw: &Raw,
+        needle: &str,
+    ) -> Result<String> {
+        let known: Vec<String> = self.ctl()?.all_holds()?.into_iter().map(|hold| hold.id).collect();
+        self.send_raw(client, raw)?;
+        let id = events.wait_hold_but(&known).with_context(|| format!("{} was not held", raw.name))?;
+        self.ledger().silent(super::WATCH).with_context(|| raw.name)?;
+        ensure!(!self.ledger().read(|state| state.saw(needle)), "{}: the server saw {needle:?}", raw.name);
+        self.ctl()?.deny(ALICE, &id)?;
+        Ok(id)
+    }
+}
