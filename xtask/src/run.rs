@@ -10,7 +10,7 @@ mod processes;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode},
+    process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -98,7 +98,7 @@ pub fn session(request: &Request, invoker: Option<u32>, cwd: &Path) -> Result<Ex
 fn start_guard(programs: &Path, live: bool) -> Result<Child> {
     use std::os::unix::process::CommandExt as _;
     let mut command = Command::new(programs.join("agent-guardd"));
-    command.args(["--foreground", "--ephemeral"]).process_group(0);
+    command.args(["--foreground", "--ephemeral"]).stdin(Stdio::null()).process_group(0);
     if live {
         command.arg("--live");
     }

@@ -119,7 +119,15 @@ pub fn without_cargo_marks(command: &mut Command) {
 #[must_use]
 pub fn is_cargo_mark(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    let person = ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_TERM_"];
+    let person = [
+        "CARGO_HOME",
+        "CARGO_INCREMENTAL",
+        "CARGO_NET_",
+        "CARGO_HTTP_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+        "CARGO_TERM_",
+    ];
     if person.iter().any(|prefix| name.starts_with(prefix)) {
         return false;
     }
@@ -152,7 +160,9 @@ mod tests {
 
     #[test]
     fn an_inner_cargo_keeps_the_persons_settings_and_loses_the_outer_cargos() {
-        for kept in ["CARGO_HOME", "CARGO_HTTP_CAINFO", "RUSTUP_HOME", "PATH", "RUST_BACKTRACE"] {
+        for kept in
+            ["CARGO_HOME", "CARGO_INCREMENTAL", "CARGO_HTTP_CAINFO", "RUSTUP_HOME", "PATH", "RUST_BACKTRACE"]
+        {
             assert!(!is_cargo_mark(OsStr::new(kept)), "{kept} was removed");
         }
         for lost in
