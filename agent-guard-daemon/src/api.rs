@@ -11,7 +11,10 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     os::unix::net::UnixListener,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -153,6 +156,7 @@ async fn connection(stream: tokio::net::UnixStream, server: Arc<Server>, place: 
     let pid = peer.as_ref().map_or(0, |peer| peer.cred.pid);
     let (stream, senders) = PeerStream::new(stream, pid);
     let place = Arc::new(place);
+    let kept = Arc::clone(&place);
     let service = service_fn(move |request| {
         let call = Call {
             server: Arc::clone(&server),
@@ -162,21 +166,27 @@ async fn connection(stream: tokio::net::UnixStream, server: Arc<Server>, place: 
         };
         async move { Ok::<_, std::convert::Infallible>(call.answer(request).await) }
     });
-    let served = http1::Builder::new()
+    let serving = http1::Builder::new()
         .keep_alive(false)
         .timer(TokioTimer::new())
         .header_read_timeout(READ)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!("a connection on the control socket ended early: {error}");
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = served {
+                tracing::debug!("a connection on the control socket ended early: {error}");
+            }
+        }
+        () = kept.overdue() => tracing::debug!("a caller did not take its answer and was let go"),
     }
 }
 
 /// One of the connections that may be open, and one of those of its uid.
 struct Place {
     uid: u32,
+    /// The answer is a log that does not end; it has a limit of its own.
+    endless: AtomicBool,
     by_uid: Arc<Mutex<BTreeMap<u32, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -190,7 +200,22 @@ impl Place {
             return None;
         }
         *open += 1;
-        Some(Place { uid, by_uid: Arc::clone(&server.by_uid), _permit: permit })
+        Some(Place {
+            uid,
+            endless: AtomicBool::new(false),
+            by_uid: Arc::clone(&server.by_uid),
+            _permit: permit,
+        })
+    }
+}
+
+impl Place {
+    /// Ends when the connection has had all the time that an answer may take.
+    async fn overdue(&self) {
+        tokio::time::sleep(WHOLE).await;
+        if self.endless.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -220,6 +245,9 @@ const LOOKUPS: usize = 8;
 
 /// Time to send a request's head, and its body.
 const READ: Duration = Duration::from_secs(5);
+
+/// Time for a request and the taking of its answer; longer than anything in between may wait.
+const WHOLE: Duration = Duration::from_secs(90);
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

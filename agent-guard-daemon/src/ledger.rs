@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -36,7 +36,7 @@ impl Ledger {
     pub fn open(state_dir: &Path) -> Result<Ledger, LedgerError> {
         let directory = |source| LedgerError::Directory { path: state_dir.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(directory)?;
-        fs::set_permissions(state_dir, fs::Permissions::from_mode(0o700)).map_err(directory)?;
+        own(state_dir).map_err(directory)?;
         let lock = File::create(state_dir.join("ledger.lock")).map_err(directory)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -194,6 +194,18 @@ impl LedgerError {
             _ => LedgerError::Database { path, source },
         }
     }
+}
+
+/// Makes sure that nobody else can put files into the directory.
+fn own(directory: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(directory)?;
+    if !metadata.is_dir() {
+        return Err(io::Error::other("it is no directory"));
+    }
+    if metadata.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to uid {}", metadata.uid())));
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
 }
 
 fn state_name(state: HoldState) -> &'static str {

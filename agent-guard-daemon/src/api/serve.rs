@@ -192,6 +192,7 @@ impl Call {
         let (past, records) = audit.follow(lines);
         let (sender, receiver) = mpsc::channel(64);
         let place = Arc::clone(&self.place);
+        place.endless.store(true, std::sync::atomic::Ordering::Relaxed);
         tokio::spawn(async move {
             let first: Vec<u8> = past.iter().flat_map(|record| line(record)).collect();
             drop(past);

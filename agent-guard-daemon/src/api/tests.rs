@@ -346,7 +346,7 @@ fn a_panic_ends_one_request() {
     let table = BTreeMap::from([("alice".to_owned(), PersonEntry { uids: vec![uid()] })]);
     let calls = std::sync::atomic::AtomicU32::new(0);
     let doctor = Box::new(move || {
-        assert!(calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0, "a mistake in a check");
+        assert!(calls.fetch_add(1, Ordering::SeqCst) > 0, "a mistake in a check");
         vec![Finding {
             check: "x".into(),
             severity: Severity::Ok,

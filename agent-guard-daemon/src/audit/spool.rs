@@ -29,8 +29,14 @@ impl Spool {
 
     /// Opens the spool with whatever a previous daemon left in it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .open(path)?;
         let end = file.seek(SeekFrom::End(0))?;
         let mut spool = Spool { file, read: 0, end, lost: 0 };
         spool.end_partial_line()?;

@@ -124,6 +124,22 @@ fn a_second_daemon_and_a_newer_ledger_are_refused() {
 }
 
 #[test]
+fn a_state_directory_of_somebody_else_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    assert!(
+        matches!(Ledger::open(&link), Err(LedgerError::Directory { .. })),
+        "a link may be turned elsewhere"
+    );
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(dir.path(), Some(1000), None).unwrap();
+        let error = Ledger::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("belongs to uid 1000"), "{error}");
+    }
+}
+
+#[test]
 fn damaged_rows_are_an_error_not_an_absence() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(dir.path()).unwrap();
@@ -193,6 +209,9 @@ fn a_full_disk_is_an_error_and_what_was_stored_stays() {
 }
 
 proptest! {
+    // Each case waits for the disk several times.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn any_words_come_back_as_they_were(excerpt in any::<String>(), reason in any::<String>(), at in any::<u64>()) {
         let dir = tempfile::tempdir().unwrap();

@@ -250,3 +250,19 @@ fn an_unknown_agent_is_answered_with_the_known_ones() {
     );
     Settings::builtin().agent("agent").unwrap();
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(lines in proptest::collection::vec(LINES, 0..12), cut in 0..400usize) {
+        let mut text = lines.join("\n");
+        text.truncate(text.floor_char_boundary(cut));
+        let file = mistake::SourceFile { path: "/etc/x.toml".into(), text };
+        match sections::assemble(&[file.clone(), file], &TestAccounts) {
+            Ok(settings) => proptest::prop_assert!(!settings.agents.is_empty()),
+            Err(mistakes) => proptest::prop_assert!(!mistakes.is_empty()),
+        }
+    }
+}
+
+/// Lines that are nearly settings.
+const LINES: &str = r#"(\[{1,2}(agents|people|holds|state|audit|inference_routes)(\.[a-zß"]{0,3})?\]{1,2}|(match|mode|uids|expires|dir|host|path|journald|max_open_per_session) = ([0-9_]{1,12}|-?1|"[a-z/*ü\\]{0,5}"|\[?\{ ?(user|unit|exe|command) = "[^"]{0,6}" ?\}\]?|true|1979-05-27|\[\]|inf)|.{0,10})"#;
