@@ -294,6 +294,7 @@ struct When {
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the words of harm-levels")]
 enum Harm {
     ReadOnly,
     LowHarm,
