@@ -1,9 +1,9 @@
 //! The part `fuzz`: each target for its share of the time, with cargo-fuzz from `target/tools`.
 //!
-//! Without a sanitizer: the targets forbid unsafe code, what is looked for is panics, hangs and unbounded memory,
-//! and this way a stable toolchain serves.
+//! Without a sanitizer: what is fuzzed forbids unsafe code, so panics, hangs and unbounded memory are looked for, and
+//! this way a stable toolchain serves (`RUSTC_BOOTSTRAP=1` for the coverage flags).
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -39,7 +39,12 @@ pub(super) fn run(limit: u64) -> Result<Tally> {
     for target in targets {
         let mut command = shell::cargo_like(&cargo_fuzz);
         command.env("RUSTC_BOOTSTRAP", "1").env_remove("CARGO_TARGET_DIR");
-        command.args(["fuzz", "run", "--sanitizer", "none", &target, "--"]);
+        let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
+        for folder in [&corpus, &seeds] {
+            fs::create_dir_all(paths::root().join(folder))
+                .with_context(|| format!("cannot make {folder}"))?;
+        }
+        command.args(["fuzz", "run", "--sanitizer", "none", &target, &corpus, &seeds, "--"]);
         command.args([
             format!("-max_total_time={}", seconds.max(10)),
             "-timeout=10".into(),
@@ -63,7 +68,9 @@ fn ensure() -> Result<PathBuf> {
     if !program.exists() {
         shell::say("building cargo-fuzz — for the fuzz targets");
         let mut cargo = shell::cargo();
-        cargo.args(["install", "cargo-fuzz", "--version", "0.13", "--locked", "--root"]).arg(paths::tools());
+        cargo
+            .args(["install", "cargo-fuzz", "--version", "0.13.1", "--locked", "--root"])
+            .arg(paths::tools());
         shell::run(cargo.env("CARGO_TARGET_DIR", paths::tools().join("build")))?;
     }
     Ok(program)

@@ -1,7 +1,7 @@
 //! The long tests, in named parts that can be run one by one and resumed.
 //!
-//! There is no list to forget: each `tests/tests/long_NAME.rs` is the part NAME, described by the first line of its
-//! module documentation (`//! What it shows; about N minutes.`), and the fuzz targets together are the part `fuzz`.
+//! There is no list to forget: each `tests/tests/long_NAME.rs` is the part NAME, described by the first sentence of
+//! its module documentation, which may say "about N minutes"; the fuzz targets together are the part `fuzz`.
 //! Results are remembered for the tree they were got on; any change of a tracked or new file begins anew.
 
 use std::{
@@ -111,18 +111,20 @@ fn programs_below(folder: &Path) -> Result<Vec<Part>> {
         {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let about = text.lines().find_map(|line| line.strip_prefix("//! ")).unwrap_or("(no description)");
-            let (name, about) = (name.replace('_', "-"), about.to_owned());
-            parts.push(Part { name, minutes: minutes(&about), about, kind: Kind::Program(stem) });
+            let doc: Vec<&str> =
+                text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+            let doc = doc.join(" ");
+            let about = doc.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned();
+            let name = name.replace('_', "-");
+            parts.push(Part { name, minutes: minutes(&doc), about, kind: Kind::Program(stem) });
         }
     }
     Ok(parts)
 }
 
-/// "…; about 12 minutes." A part that does not say is taken for half an hour.
-fn minutes(about: &str) -> u64 {
-    let said =
-        about.split("about ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse().ok());
+/// "… about 12 minutes …". A part that does not say is taken for half an hour.
+fn minutes(doc: &str) -> u64 {
+    let said = doc.split("about ").skip(1).find_map(|rest| rest.split_once(" minute")?.0.parse().ok());
     said.unwrap_or(30)
 }
 
@@ -213,12 +215,15 @@ mod tests {
     fn long_test_programs_are_parts_and_others_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        write("long_buffer_flip.rs", "//! Flips buffers; about 12 minutes.\n");
+        write("long_buffer_flip.rs", "//! Flips buffers. All about\n//! races, about 12 minutes.\nuse a;\n");
         write("hold.rs", "//! Holds.\n");
         write("long_notes.txt", "");
         let found = programs_below(folder.path()).unwrap();
         let [only] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!((only.name.as_str(), only.minutes), ("buffer-flip", 12));
+        assert_eq!(
+            (only.name.as_str(), only.about.as_str(), only.minutes),
+            ("buffer-flip", "Flips buffers", 12)
+        );
     }
 
     #[test]
