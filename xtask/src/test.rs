@@ -78,7 +78,6 @@ fn long(options: &Options) -> Result<Option<Tally>> {
         );
     }
     let mut tally = Tally::default();
-    prepare()?;
     for part in chosen {
         if let Some(done) = memory.passed(part) {
             shell::say(&format!("{}: done on this tree already ({} passed)", part.name, done.passed));

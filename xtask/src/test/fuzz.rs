@@ -69,7 +69,7 @@ fn ensure() -> Result<PathBuf> {
         shell::say("building cargo-fuzz — for the fuzz targets");
         let mut cargo = shell::cargo();
         cargo
-            .args(["install", "cargo-fuzz", "--version", "0.13.1", "--locked", "--root"])
+            .args(["install", "cargo-fuzz", "--version", "0.13.2", "--locked", "--root"])
             .arg(paths::tools());
         shell::run(cargo.env("CARGO_TARGET_DIR", paths::tools().join("build")))?;
     }

@@ -41,6 +41,7 @@ impl Part {
         match &self.kind {
             Kind::Fuzz => fuzz::run(limit),
             Kind::Program(name) => {
+                super::prepare()?;
                 let programs = programs::build()?;
                 let program = programs.iter().find(|program| program.name == *name);
                 let tally = programs::as_root(
