@@ -31,6 +31,9 @@ pub const DEFAULT_FILE: &str = "/etc/agent-guard/agent-guard.toml";
 /// Where state is kept when `[state] dir` is not set.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/agent-guard";
 
+/// The file of a new installation: every setting, explained. Tests keep it true.
+pub const EXAMPLE: &str = include_str!("settings/example.toml");
+
 /// What the daemon runs with. Every value has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -49,7 +49,15 @@ fn btf(host: &Host<'_>) -> Finding {
 
 fn lockdown(host: &Host<'_>) -> Finding {
     let Some(text) = host.text("/sys/kernel/security/lockdown") else {
-        return ok("lockdown", "this kernel has no lockdown, or securityfs is not mounted");
+        if host.text("/proc/self/mounts").is_some_and(|mounts| mounts.contains(" securityfs ")) {
+            return ok("lockdown", "this kernel has none");
+        }
+        return warning(
+            "lockdown",
+            "securityfs is not mounted, so lockdown cannot be read",
+            "whether the kernel refuses probes that read memory is found out only by loading them",
+            "mount -t securityfs securityfs /sys/kernel/security",
+        );
     };
     match text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']')) {
         Some("confidentiality") => error(

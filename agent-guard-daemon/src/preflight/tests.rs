@@ -105,7 +105,7 @@ fn each_lack_is_found_with_consequence_and_remedy() {
 #[test]
 fn nothing_readable_is_never_good() {
     let findings = Fake::new(&[]).check();
-    for name in ["capabilities", "user_namespace", "kernel", "btf", "cgroup2", "bpffs"] {
+    for name in ["capabilities", "user_namespace", "kernel", "btf", "lockdown", "cgroup2", "bpffs"] {
         assert_ne!(findings[name].severity, Severity::Ok, "{name}");
     }
     let all: Vec<Finding> = findings.into_values().collect();

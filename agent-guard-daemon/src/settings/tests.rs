@@ -251,6 +251,30 @@ fn an_unknown_agent_is_answered_with_the_known_ones() {
     Settings::builtin().agent("agent").unwrap();
 }
 
+fn assemble(text: String) -> Settings {
+    let file = mistake::SourceFile { path: "/etc/x.toml".into(), text };
+    let mut settings = sections::assemble(&[file], &TestAccounts).unwrap();
+    settings.sources.clear();
+    settings
+}
+
+#[test]
+fn the_example_is_the_defaults_and_its_examples_are_right() {
+    assert_eq!(assemble(EXAMPLE.to_owned()), Settings::builtin());
+    let is_example = |line: &&str| line.starts_with('#') && !line.starts_with("# ") && *line != "#";
+    assert!(EXAMPLE.lines().filter(is_example).count() > 10);
+    let everything: Vec<&str> = EXAMPLE
+        .lines()
+        .map(|line| if is_example(&line) { line.strip_prefix('#').unwrap_or(line) } else { line })
+        .collect();
+    let settings = assemble(everything.join("\n"));
+    assert_eq!(settings.agents["claude"].matchers.len(), 4);
+    let defaults = AgentRule { matchers: settings.agents["claude"].matchers.clone(), ..AgentRule::default() };
+    assert_eq!(settings.agents["claude"], defaults, "the values shown are the defaults");
+    assert_eq!((settings.people.len(), settings.inference_routes.len()), (2, 1));
+    assert!(settings.audit.file.is_some());
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(lines in proptest::collection::vec(LINES, 0..12), cut in 0..400usize) {
