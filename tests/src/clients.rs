@@ -148,9 +148,12 @@ impl Client {
     }
 }
 
-/// Compiles `clients/NAME.c` against libssl into the test's directory.
+/// Compiles `clients/NAME.c` against libssl into the test's directory, once.
 pub fn compile(scratch: &Scratch, name: &str) -> Result<PathBuf> {
     let program = scratch.join(name);
+    if program.exists() {
+        return Ok(program);
+    }
     let mut gcc = Command::new(require::tool("gcc").context("gcc is not installed")?);
     gcc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program);
     gcc.arg(source(&format!("{name}.c"))).args(["-lssl", "-lcrypto", "-pthread"]);

@@ -149,9 +149,8 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let stopped = if self.daemon.is_some() { self.stop() } else { Ok(()) };
-        if std::thread::panicking() {
-            eprintln!("--- the daemon's log\n{}\n---", self.log());
-        }
+        // Captured, and so only shown, when the test failed.
+        eprintln!("--- the daemon's log\n{}\n---", self.log());
         if let Err(error) = stopped {
             eprintln!("the daemon did not stop well: {error:#}");
         }

@@ -35,15 +35,25 @@ impl Scratch {
     /// Writes a file that everybody may read.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
         let path = self.join(name);
-        fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
-        fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+        if fs::read(&path).is_ok_and(|have| have == content) {
+            return Ok(path);
+        }
+        // By renaming, so that whoever reads it meanwhile (a bind mount, a running client) sees one or the other.
+        let fresh = self.join(&format!("{name}.new"));
+        fs::write(&fresh, content).with_context(|| format!("write {}", fresh.display()))?;
+        fs::set_permissions(&fresh, Permissions::from_mode(0o644))?;
+        fs::rename(&fresh, &path)?;
         Ok(path)
     }
 
-    /// Copies a program to where every user can execute it (the build directory may lie in a private home).
+    /// Copies a program to where every user can execute it (the build directory may lie in a private home),
+    /// once: it may be running.
     pub fn program(&self, source: &Path) -> Result<PathBuf> {
         let name = source.file_name().context("program without a name")?;
         let target = self.0.path().join(name);
+        if target.exists() {
+            return Ok(target);
+        }
         fs::copy(source, &target).with_context(|| format!("copy {}", source.display()))?;
         fs::set_permissions(&target, Permissions::from_mode(0o755))?;
         Ok(target)

@@ -63,10 +63,11 @@ fn a_broken_connection_is_an_error_and_the_client_goes_on() -> Result<()> {
 #[test]
 fn every_way_carries_requests_and_the_slow_line_is_slow() -> Result<()> {
     for path in Path::ALL {
-        if !require::met(&[STAGE, path.needs(), Kind::OpenSsl.needs()].concat()) {
+        if !require::met(&[STAGE, path.needs(), Kind::OpenSsl.needs(), Kind::Curl.needs()].concat()) {
             continue;
         }
         let gate = Gate::unguarded(path, Behaviour::default())?;
+        gate.client(Kind::Curl)?.passes("GET", "/curl")?;
         let mut client = gate.client(Kind::OpenSsl)?;
         client.passes("GET", "/connected")?;
         let start = Instant::now();
@@ -77,7 +78,7 @@ fn every_way_carries_requests_and_the_slow_line_is_slow() -> Result<()> {
         }
         client.send("POST", "/big", 512 << 10)?;
         ensure!(client.answer(DEADLINE)? == Answer::Status(200), "{path}");
-        let got = gate.ledger().read(|state| state.requests[2].body_bytes);
+        let got = gate.ledger().read(|state| state.requests[3].body_bytes);
         ensure!(got == 512 << 10, "{path}: {got}");
     }
     Ok(())
@@ -115,6 +116,7 @@ fn c_clients_do_what_they_say() -> Result<()> {
     for (connections, nagle, upload) in [("kept", "nagle", "quiet"), ("new", "nodelay", "upload")] {
         let before = gate.ledger().read(|state| state.delivered("DELETE", "/held"));
         let report = gate.run_client("two_threads", &["50", connections, nagle, upload], DEADLINE)?;
+        println!("{connections} {nagle} {upload}: {report:?}");
         ensure!(report[0]["trials"] == 50, "{report:?}");
         let held = gate.ledger().read(|state| state.delivered("DELETE", "/held")) - before;
         ensure!(held == 50, "without a guard every DELETE arrives, but {held} of 50 did");
@@ -129,6 +131,7 @@ fn c_clients_do_what_they_say() -> Result<()> {
     ensure!(flipped > 0, "the second thread never won, so the test would prove nothing");
 
     let report = gate.run_client("stream", &["20000000", "1000"], Duration::from_secs(120))?;
+    println!("{report:?}");
     ensure!(report[0]["free_mb_s"].as_f64().is_some_and(|speed| speed > 0.0), "{report:?}");
     ensure!(report[1]["status"] == 200, "{report:?}");
     Ok(())

@@ -79,6 +79,10 @@ fn the_truncated_stays_where_it_is() -> Result<()> {
     let gate = Gate::guarded(Path::LOOPBACK, &Settings::default(), Behaviour::default())?;
     for (name, bytes) in [
         ("half-a-line", format!("DELETE {NEEDLE}").into_bytes()),
+        (
+            "half-a-second",
+            format!("GET /a HTTP/1.1\r\nHost: h\r\n\r\nDELETE {NEEDLE} HTTP/1.1\r\n").into_bytes(),
+        ),
         ("half-a-head", format!("DELETE {NEEDLE} HTTP/1.1\r\nHost: h\r\n").into_bytes()),
         (
             "half-a-body",

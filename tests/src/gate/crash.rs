@@ -45,6 +45,9 @@ pub fn crash(dead: Duration) -> Result<()> {
             one.id
         );
     }
+    // What came while nobody was there is taken up too.
+    let known: Vec<String> = waiting.iter().map(|one| one.id.clone()).collect();
+    gate.events()?.wait_hold_but(&known)?;
     gate.ledger().silent_plain(WATCH)?;
     gate.nothing_of(Ask::delete("/while-dead"))?;
     for (number, one) in waiting.iter_mut().enumerate() {

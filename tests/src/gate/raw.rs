@@ -25,14 +25,25 @@ impl Raw {
 }
 
 impl Gate {
-    /// Sends the parts on the client's connection without waiting for answers.
+    /// Writes the parts on the client's connection, each of them wholly, and waits for no answers of the server.
     pub fn send_raw(&self, client: &mut Client, raw: &Raw) -> Result<()> {
+        self.begin_raw(client, raw)?;
+        client
+            .answer(crate::DEADLINE)
+            .with_context(|| format!("{}: the last part was not taken", raw.name))?;
+        Ok(())
+    }
+
+    /// The same, but a last part that is held may fill the socket's buffer, so its end is not waited for.
+    fn begin_raw(&self, client: &mut Client, raw: &Raw) -> Result<()> {
         for (number, part) in raw.parts.iter().enumerate() {
+            if number > 0 {
+                client
+                    .answer(crate::DEADLINE)
+                    .with_context(|| format!("{}: part {number} of it", raw.name))?;
+            }
             let file = self.scratch().write(&format!("{}-{number}", raw.name), part)?;
             client.send("PART", &file.display().to_string(), 0)?;
-            client
-                .answer(crate::DEADLINE)
-                .with_context(|| format!("{}: part {number} was not taken", raw.name))?;
         }
         Ok(())
     }
@@ -46,7 +57,7 @@ impl Gate {
         needle: &str,
     ) -> Result<String> {
         let known: Vec<String> = self.ctl()?.all_holds()?.into_iter().map(|hold| hold.id).collect();
-        self.send_raw(client, raw)?;
+        self.begin_raw(client, raw)?;
         let id = events.wait_hold_but(&known).with_context(|| format!("{} was not held", raw.name))?;
         self.ledger().silent(super::WATCH).with_context(|| raw.name)?;
         ensure!(!self.ledger().read(|state| state.saw(needle)), "{}: the server saw {needle:?}", raw.name);
