@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(crate) use self::{
-    aws::scope::credential as sigv4_credential,
+    aws::{MAX_PARAMS, scope::credential as sigv4_credential},
     body::header,
     params::{decodes_cleanly, parse as parse_params},
 };

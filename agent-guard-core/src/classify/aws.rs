@@ -89,6 +89,9 @@ fn host_of(name: &str) -> Option<HostOf<'_>> {
         let dual_stack = label == "dualstack" || label.starts_with("vpce");
         if is_region(label) {
             of.region = of.region.or(Some(label));
+        } else if label == "s3-control" {
+            // The account's settings: not an object store, though it signs as one.
+            of.service = Some(label);
         } else if label == "s3" || label.starts_with("s3-") {
             of.service = Some("s3");
         } else if first && !dual_stack {
@@ -101,9 +104,16 @@ fn host_of(name: &str) -> Option<HostOf<'_>> {
 
 /// `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
 fn is_region(label: &str) -> bool {
-    let mut parts = label.rsplit('-');
-    let number = parts.next().is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
-    number && parts.count() >= 2 && !label.starts_with("s3")
+    let Some((words, number)) = label.rsplit_once('-') else {
+        return false;
+    };
+    let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let short = words.split('-').next().is_some_and(|first| first.len() <= 4);
+    number.len() == 1
+        && number.bytes().all(|b| b.is_ascii_digit())
+        && words.contains('-')
+        && short
+        && words.split('-').all(letters)
 }
 
 /// Host labels whose service signs under another name.
@@ -169,7 +179,7 @@ pub(crate) fn body_counts(head: &RequestHead, target: &Target<'_>, aws: &Aws) ->
     if of_s3 {
         return rest::s3_body_counts(head, target);
     }
-    body::kind(head, &[]) != Kind::Other
+    body::kind(head, &[]) != Kind::Other || target.path == b"/"
 }
 
 /// Flags a request whose target is only the agent's word (harm-levels 16).
@@ -179,15 +189,24 @@ pub(crate) fn flag_literal(aws: &Aws, judged: &mut Judgement) {
     }
 }
 
-/// The parameters of the query and of a form body, decoded.
+/// The parameters of the query and of a form body, decoded; one more than [`MAX_PARAMS`] if there are more.
+///
+/// A body of another kind that holds an action is read all the same: what a server makes of it is not known.
 pub(crate) fn all_params<'a>(asked: &Asked<'a>) -> Vec<params::Param<'a>> {
     let body = asked.request.body.bytes();
-    let mut all: Vec<params::Param<'a>> = params::parse(asked.target.query).collect();
-    if !body.is_empty() && body::kind(&asked.request.head, body) == Kind::Form {
-        all.extend(params::parse(body));
-    }
-    all
+    let in_body = match body::kind(&asked.request.head, body) {
+        Kind::Form => true,
+        Kind::Other => body.windows(ACTION.len()).any(|w| w.eq_ignore_ascii_case(ACTION)),
+        Kind::Json | Kind::GraphQl | Kind::Encoded => false,
+    };
+    let of_body = in_body.then(|| params::parse(body)).into_iter().flatten();
+    params::parse(asked.target.query).chain(of_body).take(MAX_PARAMS.saturating_add(1)).collect()
 }
+
+/// More parameters than any operation takes (EC2 names at most 1,000 resources in one call); bounds the memory.
+pub(crate) const MAX_PARAMS: usize = 20_000;
+
+const ACTION: &[u8] = b"Action=";
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use agent_guard_decode::message::{Framing, RequestHead};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::request::{Body, HttpRequest};
 
@@ -105,6 +105,9 @@ impl Calls {
         let mut all = Calls::default();
         for value in serde_json::Deserializer::from_slice(body).into_iter::<Calls>() {
             all.0.append(&mut value?.0);
+            if all.0.len() > MOST_CALLS {
+                return Err(serde_json::Error::custom("more calls in one body than this version reads"));
+            }
         }
         Ok(all)
     }
@@ -146,6 +149,9 @@ impl<'de> Visitor<'de> for CallsVisitor {
         let mut all = Calls::default();
         while let Some(mut calls) = seq.next_element::<Calls>()? {
             all.0.append(&mut calls.0);
+            if all.0.len() > MOST_CALLS {
+                return Err(A::Error::custom("more calls in one body than this version reads"));
+            }
         }
         Ok(all)
     }
@@ -174,6 +180,9 @@ impl<'de> Visitor<'de> for CallsVisitor {
         Ok(Calls::default())
     }
 }
+
+/// Bounds the memory that a body of empty objects takes.
+const MOST_CALLS: usize = 50_000;
 
 /// The strings in a value: itself, or those of a list.
 struct Text(Vec<String>);

@@ -50,7 +50,7 @@ pub(crate) fn judge(asked: &Asked<'_>, scope: Scope) -> Judgement {
         word(&mut judged, value, reads, "the SOAP action");
     }
     if scope.parameters {
-        parameters(&params, reads, "the query", &mut judged);
+        parameters(params::parse(asked.target.query), reads, "the query", &mut judged);
         graphql_query(asked, &params, &mut judged);
         body_words(asked, &mut judged);
     }
@@ -108,13 +108,13 @@ fn destroys(judged: &mut Judgement, found: &Word, place: &str) {
 }
 
 /// `action=`, `method=`, `cmd=` and `_method=`, wherever they stand. Here a short word counts for a read too.
-fn parameters(params: &[Param<'_>], reads: bool, place: &str, judged: &mut Judgement) {
+fn parameters<'p>(params: impl Iterator<Item = Param<'p>>, reads: bool, place: &str, judged: &mut Judgement) {
     for param in params {
         let named = |name: &str| param.name.eq_ignore_ascii_case(name.as_bytes());
         if named("action") || named("method") || named("cmd") {
             word(judged, &param.value, false, place);
         }
-        if is_override(param) {
+        if is_override(&param) {
             method(judged, &param.value);
             if reads && !is_read(&param.value) {
                 judged.raise(Harm::Unknown, || format!("{place} overrides the method"));
@@ -164,8 +164,7 @@ fn body_words(asked: &Asked<'_>, judged: &mut Judgement) {
     let kind = body::kind(&request.head, bytes);
     match kind {
         Kind::Form => {
-            let params: Vec<Param<'_>> = params::parse(bytes).collect();
-            parameters(&params, judged.harm == Harm::ReadOnly, "the form", judged);
+            parameters(params::parse(bytes), judged.harm == Harm::ReadOnly, "the form", judged);
         }
         Kind::Json if whole => json(asked, bytes, judged),
         Kind::GraphQl if whole => {

@@ -73,6 +73,9 @@ fn root_fields(scanner: &mut Scanner<'_>, fields: &mut Vec<String>) -> Result<()
                 }
                 alias_pending = false;
                 inline = false;
+                if fields.len() >= MOST_FIELDS {
+                    return Err("more root fields than this version reads");
+                }
                 fields.push(String::from_utf8_lossy(name).into_owned());
             }
             Token::Name(_) => alias_pending = false,
@@ -83,6 +86,8 @@ fn root_fields(scanner: &mut Scanner<'_>, fields: &mut Vec<String>) -> Result<()
 }
 
 const DEEPEST: usize = 200;
+
+const MOST_FIELDS: usize = 10_000;
 
 enum Token<'a> {
     Name(&'a [u8]),
@@ -239,6 +244,7 @@ mod tests {
             assert!(read(text).is_err(), "{text}");
         }
         assert!(read(&"{a".repeat(1000)).is_err());
+        assert!(read(&format!("{{{}}}", "a ".repeat(20_000))).is_err());
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use agent_guard_decode::message::RequestHead;
 use super::Writer;
 use crate::{
     catalog::{self, Place},
-    classify::{decodes_cleanly, header, parse_params, sigv4_credential},
+    classify::{MAX_PARAMS, decodes_cleanly, header, parse_params, sigv4_credential},
 };
 
 /// The query, including its question mark. AWS does not mind the order of parameters; others may.
@@ -57,7 +57,9 @@ pub(super) fn body(head: &RequestHead, body: &[u8], boundary: Option<&[u8]>, aws
 
 /// Parameters; sorted by name where that is safe, volatile ones left out. What does not decode is written as it is.
 fn pairs(text: &[u8], place: Place, aws: bool, writer: &mut Writer) {
-    if !decodes_cleanly(text) {
+    // As many as the classifier reads; beyond that the text counts as it is.
+    let pairs = text.iter().filter(|b| **b == b'&').count();
+    if pairs > MAX_PARAMS || !decodes_cleanly(text) {
         return writer.part(text);
     }
     let mut all: Vec<_> = parse_params(text).filter(|p| !is_volatile(place, aws, &p.name)).collect();

@@ -175,6 +175,31 @@ fn an_action_counts_wherever_it_stands() {
 }
 
 #[test]
+fn an_action_counts_whatever_its_body_is_called() {
+    let octets = ("Content-Type", "application/octet-stream");
+    let whole =
+        request("POST", "ec2.amazonaws.com", "/", &[octets], "Action=TerminateInstances&InstanceId.1=i-1");
+    assert_eq!(judge(&whole).harm, Harm::Irreversible);
+    assert_eq!(judge(&cut(whole, 0)).harm, Harm::Irreversible);
+}
+
+#[test]
+fn more_parameters_than_an_operation_takes_are_not_read() {
+    let body = format!("Action=DescribeInstances{}", "&a".repeat(30_000));
+    assert_eq!(judge(&ec2(&body)).harm, Harm::Undecidable);
+}
+
+#[test]
+fn settings_of_the_account_are_no_objects() {
+    let scope = SIGNED.1.replace("/ec2/", "/s3/");
+    let path = "/v20180820/configuration/publicAccessBlock";
+    let host = "111122223333.s3-control.us-east-1.amazonaws.com";
+    let xml = ("Content-Type", "application/xml");
+    let put = request("PUT", host, path, &[xml, ("Authorization", &scope)], "<x/>");
+    assert_eq!(judge(&put).harm, Harm::Unknown);
+}
+
+#[test]
 fn an_unseen_body_may_still_terminate() {
     let describe = ec2("Action=DescribeInstances&Version=2016-11-15&MaxResults=1000");
     assert_eq!(judge(&describe).harm, Harm::ReadOnly);

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use agent_guard_api::{Flag, Harm, Magnitude};
 
-use super::{Aws, By, all_params, operation};
+use super::{Aws, By, MAX_PARAMS, all_params, operation};
 use crate::{
     catalog,
     classify::{
@@ -23,6 +23,10 @@ use crate::{
 /// Judges by the actions; `None`: the request is not of the query protocol.
 pub(crate) fn judge(asked: &Asked<'_>, aws: &Aws, service: &str) -> Option<Judgement> {
     let params = all_params(asked);
+    if params.len() > MAX_PARAMS {
+        let why = format!("more than {MAX_PARAMS} parameters");
+        return Some(Judgement::new("(too many parameters)".into(), Harm::Undecidable, why));
+    }
     let mut judged: Option<Judgement> = None;
     for param in params.iter().filter(|p| p.name.eq_ignore_ascii_case(b"Action")) {
         let name = String::from_utf8_lossy(&param.value);
@@ -58,9 +62,13 @@ pub(crate) fn judge(asked: &Asked<'_>, aws: &Aws, service: &str) -> Option<Judge
 fn is_query_service(asked: &Asked<'_>, service: &str) -> bool {
     let start = asked.request.body.bytes();
     let kind = body::kind(&asked.request.head, start);
-    service != "s3"
-        && matches!(kind, Kind::Form | Kind::Encoded)
-        && body::header(&asked.request.head, "x-amz-target").next().is_none()
+    let may_be_form = match kind {
+        Kind::Form | Kind::Encoded => true,
+        // No REST operation with data as its body has the path `/`.
+        Kind::Other => asked.target.path == b"/",
+        Kind::Json | Kind::GraphQl => false,
+    };
+    service != "s3" && may_be_form && body::header(&asked.request.head, "x-amz-target").next().is_none()
 }
 
 /// EC2 only: the one service whose operations are listed as honouring it (harm-levels 11, 26).
