@@ -110,6 +110,13 @@ fn pack_lexicon(file: &LexiconFile, out: &mut String, findings: &mut Vec<String>
         names(rows.iter().filter(any).map(|r| r.0))
     )
     .expect("writing to a string");
+    let compound = |(_, group): &&(&String, &Group)| group.compound;
+    writeln!(
+        out,
+        "pub(crate) static COMPOUNDS: &[&str] = &{:?};",
+        names(rows.iter().filter(compound).map(|r| r.0))
+    )
+    .expect("writing to a string");
     check_reason(&file.innocent.reason, "lexicon.toml: innocent", findings);
     let mut innocent = file.innocent.words.clone();
     innocent.sort();
@@ -149,8 +156,10 @@ fn pack_routes(file: &RouteFile, out: &mut String, findings: &mut Vec<String>) {
             }
             writeln!(
                 out,
-                "PackedRoute {{ host: {:?}, method: {:?}, path: {path:?} }},",
-                route.host, route.method
+                "PackedRoute {{ host: {:?}, any_label: {:?}, method: {:?}, path: {path:?} }},",
+                route.host,
+                route.host.split_once('*'),
+                route.method
             )
             .expect("writing to a string");
         }

@@ -12,7 +12,7 @@ mod packed {
     include!(concat!(env!("OUT_DIR"), "/packed.rs"));
 }
 
-pub(crate) use packed::{AWS_PASSED_ON, AWS_SUFFIXES, DESTROYING, INNOCENT, ROUTES, WORDS};
+pub(crate) use packed::{AWS_PASSED_ON, AWS_SUFFIXES, COMPOUNDS, DESTROYING, INNOCENT, ROUTES, WORDS};
 
 /// One operation, or all whose names start alike, whose level the lexicon would get wrong.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct When {
 #[derive(Debug)]
 pub struct PackedRoute {
     pub host: &'static str,
+    /// What stands before and behind the `*` of the host, if it has one.
+    pub any_label: Option<(&'static str, &'static str)>,
     pub method: &'static str,
     pub path: &'static str,
 }

@@ -129,11 +129,8 @@ fn compound(word: &[u8]) -> Option<&'static Word> {
     if word.len() <= shortest || catalog::INNOCENT.iter().any(|i| i.as_bytes() == word) {
         return None;
     }
-    let hides = |entry: &&Word| {
-        let text = entry.text.as_bytes();
-        entry.compound && (word.starts_with(text) || word.ends_with(text))
-    };
-    catalog::WORDS.iter().find(hides)
+    let hides = |text: &&&str| word.starts_with(text.as_bytes()) || word.ends_with(text.as_bytes());
+    catalog::COMPOUNDS.iter().find(hides).and_then(|text| find_lower(text.as_bytes()))
 }
 
 #[cfg(test)]

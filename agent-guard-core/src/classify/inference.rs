@@ -6,7 +6,7 @@
 use agent_guard_api::{Flag, Harm};
 
 use super::{Asked, body::header, evidence::Host, judgement::Judgement};
-use crate::catalog;
+use crate::catalog::{self, PackedRoute};
 
 /// The routes that count as model traffic: the built-in list, and what the operator added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Routes {
         let packed = || {
             matches!(host.port, None | Some(443))
                 && catalog::ROUTES.iter().any(|route| {
-                    route.method == method && host_fits(route.host, &host.name) && path_fits(route.path, path)
+                    route.method == method && host_fits(route, &host.name) && path_fits(route.path, path)
                 })
         };
         let local = || {
@@ -69,6 +69,7 @@ pub(crate) fn judge(asked: &Asked<'_>, routes: &Routes) -> Option<Judgement> {
     let head = &asked.request.head;
     let host = asked.evidence.host.as_ref()?;
     let usual = asked.evidence.mismatch.is_none()
+        && routes.lists(host, &head.method, asked.target.path)
         && !asked.target.query.contains(&b'%')
         && head.headers.iter().all(|h| !OVERRIDES.contains(&h.name.as_str()))
         && asked.target.paths().iter().all(|path| routes.lists(host, &head.method, path));
@@ -93,9 +94,9 @@ pub(crate) fn judge(asked: &Asked<'_>, routes: &Routes) -> Option<Judgement> {
 
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-fn host_fits(pattern: &str, name: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return pattern == name;
+fn host_fits(route: &PackedRoute, name: &str) -> bool {
+    let Some((before, after)) = route.any_label else {
+        return route.host == name;
     };
     let middle = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
@@ -140,9 +141,14 @@ mod tests {
 
     #[test]
     fn a_star_is_one_label_or_segment() {
-        assert!(host_fits("bedrock-runtime.*.amazonaws.com", "bedrock-runtime.eu-west-1.amazonaws.com"));
-        assert!(!host_fits("bedrock-runtime.*.amazonaws.com", "bedrock-runtime.a.b.amazonaws.com"));
-        assert!(!host_fits("*.openai.azure.com", ".openai.azure.com"));
+        let fits = |pattern: &'static str, name: &str| {
+            let any_label = pattern.split_once('*');
+            host_fits(&PackedRoute { host: pattern, any_label, method: "POST", path: "/" }, name)
+        };
+        assert!(fits("bedrock-runtime.*.amazonaws.com", "bedrock-runtime.eu-west-1.amazonaws.com"));
+        assert!(!fits("bedrock-runtime.*.amazonaws.com", "bedrock-runtime.a.b.amazonaws.com"));
+        assert!(!fits("*.openai.azure.com", ".openai.azure.com"));
+        assert!(!fits("api.openai.com", "api.openai.co"));
         assert!(path_fits("/v1/models/*:generateContent", b"/v1/models/gemini-2.5-pro:generateContent"));
         assert!(!path_fits("/v1/models/*:generateContent", b"/v1/models/a/b:generateContent"));
         assert!(!path_fits("/v1/models/*:generateContent", b"/v1/models/:generateContent"));

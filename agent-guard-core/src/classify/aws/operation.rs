@@ -56,7 +56,7 @@ fn by_verb(operation: &str) -> Judgement {
         }
         judged
     });
-    if judged.harm != Harm::ReadOnly
+    if !matches!(judged.harm, Harm::ReadOnly | Harm::Irreversible)
         && let Some(word) = lexicon::worst_word(operation.as_bytes(), false).filter(|w| destroys_as_verb(w))
     {
         judged.raise(Harm::Irreversible, || format!("the name says {:?}: {}", word.text, word.reason));

@@ -93,7 +93,7 @@ fn count(params: &[Param<'_>], judged: &mut Judgement) {
         count_value(entry, params, judged);
         return;
     };
-    let mut seen: HashSet<&[u8]> = HashSet::new();
+    let mut seen = Distinct::default();
     let ids = params.iter().filter(|p| id_of(&p.name) == Some(main) || numbered(&p.name) == main);
     for id in ids {
         if seen.insert(&id.value) && judged.resources.len() < Operation::MAX_RESOURCES {
@@ -103,6 +103,33 @@ fn count(params: &[Param<'_>], judged: &mut Judgement) {
     judged.resources_total = u64::try_from(seen.len()).unwrap_or(u64::MAX);
     judged.magnitude = Magnitude::Count(judged.resources_total.max(1));
     count_value(entry, params, judged);
+}
+
+/// The different ids; a few are compared one by one, which is faster than hashing them.
+#[derive(Default)]
+struct Distinct<'a> {
+    few: Vec<&'a [u8]>,
+    many: HashSet<&'a [u8]>,
+}
+
+impl<'a> Distinct<'a> {
+    const FEW: usize = 8;
+
+    /// True if it was not there.
+    fn insert(&mut self, id: &'a [u8]) -> bool {
+        if self.few.contains(&id) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(id);
+            return true;
+        }
+        self.many.insert(id)
+    }
+
+    fn len(&self) -> usize {
+        self.few.len().saturating_add(self.many.len())
+    }
 }
 
 /// The kind of id that the operation's name contains; else `ResourceId`; else, unless something is made, the one given
