@@ -321,6 +321,9 @@ fn pack_entries(files: &[EntryFile], out: &mut String, findings: &mut Vec<String
             findings.push(format!("aws: {} {} stands there twice", a.service, a.operation));
         }
     }
+    let is_prefix = |(_, entry): &(usize, &&Entry)| entry.operation.ends_with('*');
+    let prefixes: Vec<usize> = entries.iter().enumerate().filter(is_prefix).map(|(at, _)| at).collect();
+    writeln!(out, "pub(crate) static PREFIXES: &[usize] = &{prefixes:?};").expect("writing to a string");
     out.push_str("pub(crate) static ENTRIES: &[Entry] = &[\n");
     for entry in entries {
         check_entry(entry, findings);

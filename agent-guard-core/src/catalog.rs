@@ -100,11 +100,14 @@ fn exact(service: &str, operation: &str) -> Option<&'static Entry> {
     found.ok().and_then(|at| packed::ENTRIES.get(at))
 }
 
+/// Few entries are prefixes; they are listed apart.
 fn prefix(service: &str, operation: &str) -> Option<&'static Entry> {
-    let start = packed::ENTRIES.partition_point(|e| e.service < service);
-    let matches = |e: &&Entry| e.operation.strip_suffix('*').is_some_and(|p| operation.starts_with(p));
-    let of_service = packed::ENTRIES.get(start..)?.iter().take_while(|e| e.service == service);
-    of_service.filter(matches).max_by_key(|e| e.operation.len())
+    let matches = |entry: &&Entry| {
+        entry.service == service
+            && entry.operation.strip_suffix('*').is_some_and(|p| operation.starts_with(p))
+    };
+    let entries = packed::PREFIXES.iter().filter_map(|at| packed::ENTRIES.get(*at));
+    entries.filter(matches).max_by_key(|entry| entry.operation.len())
 }
 
 impl When {

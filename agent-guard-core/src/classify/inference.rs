@@ -52,7 +52,7 @@ impl Routes {
         let packed = || {
             matches!(host.port, None | Some(443))
                 && catalog::ROUTES.iter().any(|route| {
-                    route.method == method && host_fits(route, &host.name) && path_fits(route.path, path)
+                    host_fits(route, &host.name) && route.method == method && path_fits(route.path, path)
                 })
         };
         let local = || {

@@ -146,7 +146,8 @@ fn main_id<'p>(params: &'p [Param<'_>], operation: &str) -> Option<&'p [u8]> {
     }
     let in_name = |kind: &[u8]| {
         let noun = kind.strip_suffix(b"Id").unwrap_or(kind);
-        !noun.is_empty() && operation.as_bytes().windows(noun.len()).any(|w| w == noun)
+        !noun.is_empty()
+            && operation.as_bytes().windows(noun.len()).any(|w| w.first() == noun.first() && w == noun)
     };
     let named = kinds.iter().filter(|(kind, _)| in_name(kind)).max_by_key(|(kind, _)| kind.len());
     let resource = || kinds.iter().find(|(kind, _)| *kind == b"ResourceId");
