@@ -65,6 +65,9 @@ const ROOT: u64 = 1;
 const FILE: u64 = 2;
 const SIZE: u64 = 4096;
 
+/// `FOPEN_KEEP_CACHE`.
+const KEEP_CACHE: u32 = 2;
+
 // Opcodes of linux/fuse.h.
 const LOOKUP: u32 = 1;
 const FORGET: u32 = 2;
@@ -106,7 +109,8 @@ fn serve(mut device: File, ask: &Sender<()>) {
             LOOKUP if request.get(40..).is_some_and(|name| name.starts_with(b"page\0")) => Ok(entry()),
             LOOKUP => Err(libc::ENOENT),
             GETATTR => Ok([&longs(&[3600, 0])[..], &attributes(node)].concat()),
-            OPEN => Ok(longs(&[1, 0])),
+            // Keep the cache: else a second open waits, unkillable, for the page that never comes.
+            OPEN => Ok([&1_u64.to_ne_bytes()[..], &KEEP_CACHE.to_ne_bytes(), &[0; 4]].concat()),
             RELEASE | FLUSH | ACCESS => Ok(Vec::new()),
             _ => Err(libc::ENOSYS),
         };

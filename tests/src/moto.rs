@@ -6,6 +6,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -110,8 +111,9 @@ impl Moto {
     }
 }
 
-/// An address in 127.0.0.0/8 that no other test process uses now.
+/// An address in 127.0.0.0/8 that no other simulator uses now: by process, and by count within it.
 fn own_loopback() -> Ipv4Addr {
+    static COUNT: AtomicU8 = AtomicU8::new(0);
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 77, high, low.max(1))
+    Ipv4Addr::new(127, 64 + COUNT.fetch_add(1, Ordering::Relaxed) % 128, high, low.clamp(1, 254))
 }

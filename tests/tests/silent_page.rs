@@ -24,10 +24,11 @@ fn delays_nobody_else() -> Result<()> {
     let mut other = gate.client(Kind::OpenSsl)?;
     other.passes("GET", "/before")?;
 
+    // More than one, in case somebody thought that one slot to copy into were enough. Declared before the file system, so
+    // that a failing test drops that first: a process that waits for the page can end only then.
+    let mut stuck = Vec::new();
     let silent = SilentFs::mount(gate.scratch().join("silent"))?;
     let file = silent.file().display().to_string();
-    // More than there are copy slots per CPU, if somebody thought one were enough.
-    let mut stuck = Vec::new();
     for _ in 0..3 {
         let mut writer = gate.start_client("fuse_write", &[&file])?;
         writer.line(DEADLINE, |line| line == "writing")?;
