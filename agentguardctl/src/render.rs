@@ -137,11 +137,7 @@ pub(crate) fn explanation(explanation: &Explanation) -> String {
 }
 
 pub(crate) fn explain_error(id: Option<&str>, error: &str) -> String {
-    format!(
-        "{}: no request: {}\n",
-        id.map_or_else(|| "a line without an id".to_owned(), name),
-        sentence(error)
-    )
+    format!("{}: error: {}\n", id.map_or_else(|| "a line without an id".to_owned(), name), sentence(error))
 }
 
 /// As many resources as a hold's page shows.

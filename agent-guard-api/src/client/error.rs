@@ -26,7 +26,10 @@ pub enum ClientError {
          (sudo usermod -aG agent-guard NAME, then log in again)", path.display()
     )]
     NotPermitted { path: PathBuf },
-    #[error("agent-guardd did not answer in time; it may be hung (see: systemctl status agent-guard)")]
+    #[error(
+        "agent-guardd did not answer in time; an action may have been carried out all the same, look before you repeat it \
+         (see: systemctl status agent-guard)"
+    )]
     TimedOut,
     #[error("the connection to agent-guardd failed: {source} (see: systemctl status agent-guard)")]
     Io {
