@@ -7,5 +7,5 @@ pub mod btf;
 pub mod load;
 pub mod maps;
 pub mod pins;
-// pub mod probes;
+pub mod probes;
 pub mod ring;
