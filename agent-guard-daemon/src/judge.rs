@@ -201,6 +201,9 @@ impl Judge {
 
     fn on_write(&mut self, origin: Origin, seen: WriteSeen) -> Vec<Command> {
         if seen.fast || origin.observed {
+            if let Some(conn) = self.conns.get_mut(&seen.cookie) {
+                conn.flow.passed_fast();
+            }
             self.record_passed(origin, &seen);
             return Vec::new();
         }
@@ -212,7 +215,14 @@ impl Judge {
         let what = if seen.unreadable && seen.write.bytes.is_empty() { Gated::Lost } else { Gated::Writes(vec![seen.write]) };
         let conn = self.conn(cookie, origin, gate);
         let blocked = std::mem::replace(&mut conn.fills_buffer, seen.fills_buffer);
-        self.feed_blocked(cookie, gate, what, blocked)
+        let mut commands = self.feed_blocked(cookie, gate, what, blocked);
+        if seen.fills_buffer
+            && let Some(conn) = self.conns.get_mut(&cookie)
+        {
+            conn.flow.stalled();
+            commands.extend(self.judge_due(cookie));
+        }
+        commands
     }
 
     fn keep_untied(&mut self, seen: WriteSeen) {

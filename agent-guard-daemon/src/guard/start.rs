@@ -275,6 +275,6 @@ fn host_findings(deciders: usize) -> Vec<Finding> {
 }
 
 /// Tells one boot from another: cookies and pids are unique only within one.
-pub fn boot_id() -> String {
+pub(super) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

@@ -36,7 +36,9 @@ impl Doubt {
             Position::Boundary if whole && self.began_at_boundary => false,
             Position::InHead | Position::Tunnel | Position::Undecidable => false,
             Position::Boundary => self.holds_request(bytes, total, 0, u64::MAX),
-            Position::InBody { remaining } => self.holds_request(bytes, total, self.nearest(remaining), u64::MAX),
+            Position::InBody { remaining } => {
+                self.holds_request(bytes, total, self.nearest(remaining), u64::MAX)
+            }
         };
         if position != Position::Boundary {
             self.skipped = self.skipped.saturating_add(total);

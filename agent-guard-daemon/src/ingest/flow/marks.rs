@@ -69,10 +69,15 @@ impl Marks {
     pub(super) fn hello_found(&mut self, number: u64) {
         let holds = |mark: &Mark| mark.lost && (mark.first..=mark.last).contains(&number);
         let Some(at) = self.queue.iter().position(holds) else { return };
+        if self.queue.len() >= MAX_MARKS {
+            return self.shut();
+        }
         let Some(Mark { first, last, waits, .. }) = self.queue.remove(at) else { return };
-        let behind = (number < last).then(|| Mark { first: number.saturating_add(1), last, waits, lost: true });
+        let behind =
+            (number < last).then(|| Mark { first: number.saturating_add(1), last, waits, lost: true });
         let hello = Mark { first: number, last: number, waits: Waits::Barrier, lost: false };
-        let before = (first < number).then(|| Mark { first, last: number.saturating_sub(1), waits, lost: true });
+        let before =
+            (first < number).then(|| Mark { first, last: number.saturating_sub(1), waits, lost: true });
         for mark in [behind, Some(hello), before].into_iter().flatten() {
             self.queue.insert(at, mark);
         }
@@ -102,16 +107,22 @@ impl Marks {
         let Some(last) = self.queue.back_mut() else { return self.queue.push_back(mark) };
         match (last.waits, mark.waits) {
             // Behind a repeated write the stream stands where it stood.
-            (Waits::Offset(before), Waits::Offset(offset)) if full || (before == offset && last.lost == mark.lost) => {
+            (Waits::Offset(before), Waits::Offset(offset))
+                if full || (before == offset && last.lost == mark.lost) =>
+            {
                 last.last = mark.last;
                 last.waits = Waits::Offset(before.max(offset));
                 last.lost |= mark.lost;
             }
             _ if full => {
-                self.shut = true;
-                self.queue.clear();
+                self.shut();
             }
             _ => self.queue.push_back(mark),
         }
+    }
+
+    fn shut(&mut self) {
+        self.shut = true;
+        self.queue.clear();
     }
 }

@@ -21,7 +21,9 @@ pub(super) enum Verdict {
     /// Not offered to the judge yet.
     Open,
     /// Offered with its head, the judge wants more. `true`: its head may leave meanwhile (`Expect: 100-continue`).
-    Deferred { head_may_leave: bool },
+    Deferred {
+        head_may_leave: bool,
+    },
     /// With the judge (or held), as far as this.
     Asked(Stage),
     Allowed,
@@ -31,7 +33,10 @@ pub(super) enum Verdict {
 enum Content {
     Http(Box<Http>),
     /// With the reason, and the beginning if it is not the flow's last stretch.
-    Undecidable { reason: String, bytes: Vec<u8> },
+    Undecidable {
+        reason: String,
+        bytes: Vec<u8>,
+    },
 }
 
 #[derive(Debug)]
@@ -50,8 +55,7 @@ struct Http {
 
 impl Request {
     pub(super) fn http(index: u64, start: u64, head: RequestHead, head_end: u64) -> Self {
-        let http =
-            Http { head, head_end, read_end: head_end, body: Vec::new(), is_cut: false, broken: None };
+        let http = Http { head, head_end, read_end: head_end, body: Vec::new(), is_cut: false, broken: None };
         Request { index, start, end: None, verdict: Verdict::Open, content: Content::Http(Box::new(http)) }
     }
 
@@ -197,6 +201,8 @@ impl Http {
     /// Other methods than these may be carried out by their head alone; and without a body, the head is all there is.
     fn waits_for_the_server(&self) -> bool {
         let has_body = matches!(self.head.framing, Framing::Length(1..) | Framing::Chunked);
-        self.head.expects_continue && has_body && matches!(self.head.method.as_str(), "POST" | "PUT" | "PATCH")
+        self.head.expects_continue
+            && has_body
+            && matches!(self.head.method.as_str(), "POST" | "PUT" | "PATCH")
     }
 }
