@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn the_name_is_read_in_lower_case() {
-        assert_eq!(server_name(&hello("EC2.us-east-1.amazonaws.com")).as_deref(), Some("ec2.us-east-1.amazonaws.com"));
+        assert_eq!(
+            server_name(&hello("EC2.us-east-1.amazonaws.com")).as_deref(),
+            Some("ec2.us-east-1.amazonaws.com")
+        );
     }
 
     #[test]

@@ -106,5 +106,6 @@ fn post(length: usize) -> Vec<u8> {
 }
 
 fn expecting(method: &str, length: usize) -> Vec<u8> {
-    format!("{method} /p HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+    format!("{method} /p HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
+        .into_bytes()
 }

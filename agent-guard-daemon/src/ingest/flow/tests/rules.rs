@@ -271,7 +271,8 @@ fn a_chunked_body_opens_by_its_head_or_as_a_whole() {
     c.write(head);
     c.allow_next();
     c.opens(1, false);
-    for (piece, in_step) in [(&b"3\r"[..], false), (b"\nab", false), (b"c\r\n0\r\n", false), (b"\r\n", true)] {
+    for (piece, in_step) in [(&b"3\r"[..], false), (b"\nab", false), (b"c\r\n0\r\n", false), (b"\r\n", true)]
+    {
         let number = c.write(piece);
         c.opens(number, in_step);
     }

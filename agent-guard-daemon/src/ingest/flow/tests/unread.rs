@@ -172,7 +172,9 @@ fn a_write_of_no_bytes_opens_with_what_is_in_front() {
 
 #[test]
 fn behind_a_connect_or_upgrade_nothing_is_read() {
-    for head in [&b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET /w HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"] {
+    for head in
+        [&b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET /w HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"]
+    {
         let mut c = Connection::new();
         c.write(head);
         c.allow_next();
