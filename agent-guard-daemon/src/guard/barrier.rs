@@ -22,7 +22,12 @@ pub(super) struct HeldHello {
     sni: Option<String>,
     address: String,
     agent: u32,
+    /// Scans that were asked for it.
+    scans: u32,
 }
+
+/// Scans that one ClientHello may ask for: its process maps more meanwhile, or a file changes under the look.
+const MAX_SCANS: u32 = 5;
 
 /// Files to be judged.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ enum Standing {
 
 impl Guard {
     pub(super) fn begin_barrier(&mut self, cookie: u64, gate: u64, tgid: u32, sni: Option<String>, address: String, agent: u32) {
-        let hello = HeldHello { cookie, gate, tgid, sni, address, agent };
+        let hello = HeldHello { cookie, gate, tgid, sni, address, agent, scans: 1 };
         match self.standing(tgid) {
             Standing::Covered => self.pass(&hello),
             Standing::Opaque(why) => self.on_opaque(&hello, &why),
@@ -72,12 +77,12 @@ impl Guard {
         while let Ok(scanned) = self.scanned.try_recv() {
             let (mine, others): (Vec<_>, Vec<_>) = self.held_hellos.drain(..).partition(|held| held.tgid == scanned.tgid);
             self.held_hellos = others;
-            for hello in mine {
+            for mut hello in mine {
                 match self.standing(hello.tgid) {
                     Standing::Covered => self.pass(&hello),
                     Standing::Opaque(why) => self.on_opaque(&hello, &why),
-                    Standing::Unknown(files) if scanned.failed.is_empty() => {
-                        // Mapped more meanwhile.
+                    Standing::Unknown(files) if hello.scans < MAX_SCANS => {
+                        hello.scans += 1;
                         self.held_hellos.push(hello);
                         self.scan(scanned.tgid, files);
                     }
@@ -161,8 +166,9 @@ pub(super) fn scan_forever(
             if known {
                 continue;
             }
-            match prober.judge(&mapping) {
-                Ok((id, coverage, functions)) => {
+            match judge_where_it_is(&mut prober, tgid, &mapping) {
+                Ok(None) => {} // not mapped any more
+                Ok(Some((id, coverage, functions))) => {
                     let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
                     probes::remember(&mut judged, &mapping, id, coverage, functions);
                 }
@@ -173,5 +179,22 @@ pub(super) fn scan_forever(
             return;
         }
         wake();
+    }
+}
+
+/// What the prober found of a file.
+type Found = (probes::FileId, Coverage, Vec<String>);
+
+/// Judges a mapped file. Its mapping may have been split or moved since it was listed, so a path that is gone is looked
+/// up again.
+fn judge_where_it_is(prober: &mut Prober, tgid: u32, mapping: &Mapping) -> std::io::Result<Option<Found>> {
+    match prober.judge(mapping) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        other => return other.map(Some),
+    }
+    let Ok(now) = probes::mappings(tgid) else { return Ok(None) };
+    match now.into_iter().find(|other| other.dev == mapping.dev && other.inode == mapping.inode) {
+        Some(moved) => prober.judge(&moved).map(Some),
+        None => Ok(None),
     }
 }

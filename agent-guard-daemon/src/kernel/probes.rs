@@ -69,7 +69,10 @@ pub struct Judged {
 impl Judged {
     /// What a mapped file is, if it has been judged and has not changed since.
     pub fn coverage(&self, mapping: &Mapping) -> Option<Coverage> {
-        self.files.get(&(mapping.dev, mapping.inode)).map(|(_, coverage)| *coverage)
+        let (id, coverage) = self.files.get(&(mapping.dev, mapping.inode))?;
+        // A file that was written to, or another one with its inode number, is judged again.
+        let now = fs::metadata(&mapping.open).map(|data| file_id(&data));
+        (now.is_ok_and(|now| now == *id)).then_some(*coverage)
     }
 
     /// Files that carry probes.
@@ -191,22 +194,33 @@ fn parse_mapping(tgid: u32, line: &str) -> Option<Mapping> {
     let inode: u64 = inode.parse().ok().filter(|inode| *inode != 0)?;
     let (major, minor) = dev.split_once(':')?;
     let dev = libc::makedev(u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
+    let open = format!("/proc/{tgid}/map_files/{}", range_name(range)?);
     access.contains('x').then(|| Mapping {
         dev,
         inode,
-        open: format!("/proc/{tgid}/map_files/{range}"),
+        open,
         path: fields.next().unwrap_or_default().trim_start().to_owned(),
     })
 }
 
+/// `maps` pads addresses with zeros to eight digits, `map_files` does not (fs/proc/base.c, `map_files_get_link`).
+fn range_name(range: &str) -> Option<String> {
+    let (start, end) = range.split_once('-')?;
+    let plain = |digits: &str| u64::from_str_radix(digits, 16).ok();
+    Some(format!("{:x}-{:x}", plain(start)?, plain(end)?))
+}
+
 fn identify(file: &File) -> io::Result<FileId> {
-    let data = file.metadata()?;
-    Ok(FileId {
+    Ok(file_id(&file.metadata()?))
+}
+
+fn file_id(data: &fs::Metadata) -> FileId {
+    FileId {
         dev: data.dev(),
         inode: data.ino(),
         size: data.size(),
         modified: data.mtime().saturating_mul(1_000_000_000).saturating_add(data.mtime_nsec()),
-    })
+    }
 }
 
 /// Names a link so that the next daemon knows what it is on: `probe-DEV-INODE-SIZE-MTIME-OFFSET-ROLE-SYMBOL`.
@@ -238,6 +252,8 @@ mod tests {
         assert_eq!(mapping.path, "/usr/lib/libssl.so.3");
         assert_eq!(mapping.open, "/proc/9/map_files/7f0000000000-7f0000001000");
         assert_eq!((mapping.dev, mapping.inode), (libc::makedev(0xfe, 0x10), 4242));
+        let low = "00400000-00b8c000 r-xp 00000000 fe:10 7 /usr/bin/node";
+        assert_eq!(parse_mapping(9, low).unwrap().open, "/proc/9/map_files/400000-b8c000");
         assert_eq!(parse_mapping(9, &line.replace("r-xp", "r--p")), None);
         assert_eq!(parse_mapping(9, "7f00-7f01 r-xp 00000000 00:00 0  [vdso]"), None);
     }

@@ -43,7 +43,7 @@ proptest! {
     #[test]
     fn without_an_answer_only_hellos_leave(events in prop::collection::vec(event(), 0..60)) {
         let mut flow = Flow::new(1, Peer::default());
-        let is_hello = |number: u64| number % 3 != 0;
+        let is_hello = |number: u64| !number.is_multiple_of(3);
         for (number, event) in events {
             match event {
                 Event::Told(..) if is_hello(number) => {
@@ -233,7 +233,7 @@ impl Model {
             return;
         }
         let number = self.untold.remove(pick.index(self.untold.len().min(3)));
-        let write = &self.writes[number as usize - 1];
+        let write = &self.writes[size(number) - 1];
         self.flow.gated(number, one(&self.stream[write.start..write.end]), write.repeats);
         self.next = self.untold.first().copied().unwrap_or(self.writes.len() as u64 + 1);
     }
@@ -260,13 +260,13 @@ impl Model {
 
     /// Bytes of the stream that the flow was told in order.
     fn told(&self) -> usize {
-        self.writes[..self.next as usize - 1].last().map_or(0, |write| write.end)
+        self.writes[..size(self.next) - 1].last().map_or(0, |write| write.end)
     }
 
     fn check(&mut self) -> Result<(), TestCaseError> {
         self.check_due()?;
         let may_leave = self.may_leave();
-        let told = &self.writes[..self.next as usize - 1];
+        let told = &self.writes[..size(self.next) - 1];
         let released = told.iter().take_while(|write| write.end <= may_leave).count() as u64;
         let at_boundary = self.told() == 0 || self.sent.iter().any(|sent| sent.end == self.told());
         let none_early = self.untold.len() as u64 == self.writes.len() as u64 + 1 - self.next;
@@ -306,7 +306,7 @@ impl Model {
         let told = self.told();
         let mut offered = Vec::new();
         while let Some(due) = self.flow.due() {
-            let sent = &self.sent[due.index as usize];
+            let sent = &self.sent[size(due.index)];
             let stage = if sent.end <= told { Stage::Whole } else { Stage::Head };
             prop_assert_eq!(due.stage, stage);
             let Subject::Http(request) = due.subject else { panic!("{due:?}") };
@@ -317,7 +317,7 @@ impl Model {
                 }
                 Body::Prefix(body) => prop_assert!(sent.body.starts_with(&body) && stage == Stage::Head),
             }
-            offered.push((due.index as usize, stage));
+            offered.push((size(due.index), stage));
         }
         self.asked.extend(&offered);
         for (at, sent) in self.sent.iter().enumerate() {
@@ -376,4 +376,8 @@ fn may_repeat(stream: &[u8], sent: &[Sent], start: usize, end: usize) -> bool {
     let in_chunked = current.is_some_and(|sent| sent.chunked);
     let in_head = current.is_some_and(|sent| end < sent.head_end);
     !in_chunked && (in_head || shows_none || (is_boundary(start) && is_boundary(end)))
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).expect("small numbers")
 }

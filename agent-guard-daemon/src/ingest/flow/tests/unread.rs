@@ -371,8 +371,8 @@ fn held_writes_and_their_repetitions_do_not_pile_up() {
     let mut c = Connection::new();
     c.write(&post(1_000_000));
     let index = c.due(Stage::Head);
-    for at in 0..3000 {
-        c.write(&[b'a', b'0' + (at % 10) as u8]);
+    for at in 0..3000_u16 {
+        c.write(&at.to_be_bytes());
         assert!(c.flow.marks.len() <= marks::MAX_MARKS);
     }
     c.stays();
