@@ -441,3 +441,38 @@ fn behind_the_fast_path_the_same_write_is_a_new_request() {
     c.allow_next();
     c.opens(2, true);
 }
+
+#[test]
+fn nothing_is_in_step_in_front_of_a_hello() {
+    let mut c = Connection::new();
+    c.write(GET);
+    let hello = c.hello();
+    c.allow_next();
+    c.opens(1, false);
+    c.flow.hello_passed(hello);
+    c.opens(2, true);
+}
+
+#[test]
+fn behind_a_handshake_the_same_write_is_a_new_request() {
+    let mut c = Connection::new();
+    c.write(DELETE);
+    c.allow_next();
+    c.opens(1, true);
+    let hello = c.hello();
+    c.flow.hello_passed(hello);
+    c.opens(2, true);
+    c.again(DELETE);
+    c.stays();
+    c.allow_next();
+    c.opens(3, true);
+}
+
+#[test]
+fn a_write_does_not_become_a_hello() {
+    let mut c = Connection::new();
+    c.write(DELETE);
+    c.flow.gated(1, Gated::Hello, false);
+    c.flow.hello_passed(1);
+    c.stays();
+}

@@ -70,7 +70,7 @@ fn a_broken_chunk_in_a_body_that_was_allowed_closes_the_rest() {
     c.opens(1, false);
     c.write(b"zz\r\n");
     c.stays();
-    c.undecidable();
+    assert_eq!(c.undecidable().1, b"zz\r\n");
     c.stays();
     c.write(DELETE);
     c.stays();
@@ -427,4 +427,77 @@ fn an_unreadable_stream_does_not_pile_up() {
         assert!(c.flow.requests.len() <= 2);
     }
     c.stays();
+}
+
+#[test]
+fn an_answer_for_a_head_covers_the_body_that_was_read() {
+    let mut c = Connection::new();
+    c.write(b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let index = c.due(Stage::Head);
+    c.write(b"3\r\nabc");
+    c.write(b"zz");
+    c.flow.allow(index);
+    c.opens(2, false);
+}
+
+#[test]
+fn behind_a_write_that_was_not_seen_nothing_is_a_repetition() {
+    let mut c = Connection::new();
+    c.write(DELETE);
+    c.allow_next();
+    c.opens(1, true);
+    let number = c.next();
+    c.flow.gated(number, Gated::Lost, false);
+    let (index, bytes) = c.undecidable();
+    assert_eq!(bytes, b"");
+    c.flow.allow(index);
+    c.opens(2, false);
+    c.again(DELETE);
+    c.stays();
+    c.undecidable();
+}
+
+#[test]
+fn an_upload_that_repeats_hides_no_request_that_was_not_seen() {
+    let block = [b'0'; 64];
+    let mut c = Connection::new();
+    c.write(&post(256));
+    c.allow_next();
+    c.write(&block);
+    c.again(&block);
+    let number = c.next();
+    c.flow.gated(number, Gated::Writes(vec![captured(b"1", 128)]), false);
+    c.opens(4, false); // still inside, whatever was new
+    let number = c.next();
+    c.flow.gated(number, Gated::Writes(vec![captured(b"1", 64)]), false);
+    c.stays();
+    c.undecidable();
+}
+
+#[test]
+fn an_upload_that_repeats_hides_no_request_in_pieces() {
+    let block = [b'0'; 64];
+    let mut c = Connection::new();
+    c.write(&post(128));
+    c.allow_next();
+    c.write(&block);
+    c.again(&block);
+    c.write(b"DELETE /x HTT");
+    c.opens(4, false); // no request without what follows
+    c.write(b"P/1.1\r\nHost: h\r\n\r\n");
+    c.stays();
+    c.undecidable();
+}
+
+#[test]
+fn of_a_write_that_was_not_seen_nothing_else_is_shown() {
+    let mut c = Connection::desynchronised();
+    c.write(b"abc");
+    let (index, bytes) = c.undecidable();
+    assert_eq!(bytes, b"abc");
+    let number = c.next();
+    c.flow.gated(number, Gated::Lost, false);
+    c.flow.allow(index);
+    c.opens(1, false);
+    assert_eq!(c.undecidable().1, b"");
 }
