@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use agent_guard_core::request::{HttpRequest, Peer};
+use agent_guard_core::request::Peer;
 use agent_guard_decode::{
     http1::{Decoder, Limits},
     message::{Item, Located, Position, RequestHead},
@@ -23,10 +23,12 @@ use agent_guard_decode::{
 use super::assemble::CapturedWrite;
 
 mod doubt;
+mod due;
 mod marks;
 mod request;
 
 use doubt::Doubt;
+pub use due::{Due, Stage, Subject};
 use marks::Marks;
 use request::{Request, Verdict};
 
@@ -53,35 +55,6 @@ pub enum Gated {
     Lost,
 }
 
-/// A request whose verdict is due, or could be.
-#[derive(Debug)]
-pub struct Due {
-    pub index: u64,
-    pub stage: Stage,
-    pub subject: Subject,
-}
-
-#[derive(Debug)]
-pub enum Subject {
-    Http(Box<HttpRequest>),
-    /// With the reason and the bytes that could not be read (a prefix).
-    Undecidable {
-        reason: String,
-        bytes: Vec<u8>,
-    },
-}
-
-/// How much of the request is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Its head only; it may be judged now or deferred until more is there.
-    Head,
-    /// All of it.
-    Whole,
-    /// As much as will be kept; it must be judged by that.
-    Cut,
-}
-
 /// How far the gate may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opening {
@@ -103,6 +76,8 @@ pub struct Flow {
     marks: Marks,
     early: BTreeMap<u64, Early>,
     next_number: u64,
+    /// The highest number that was opened.
+    opened: u64,
     /// In order and without a hole between them. Only the last one may be unfinished.
     requests: VecDeque<Request>,
     next_index: u64,
@@ -135,6 +110,7 @@ impl Flow {
             marks: Marks::default(),
             early: BTreeMap::new(),
             next_number,
+            opened: next_number.saturating_sub(1),
             requests: VecDeque::new(),
             next_index: 0,
             settled: 0,
@@ -168,6 +144,18 @@ impl Flow {
     pub fn number_of(&self, index: u64) -> Option<u64> {
         let request = self.requests.iter().find(|request| request.index == index)?;
         self.marks.covering(request.end)
+    }
+
+    /// What takes the place of a flow that cannot be trusted any more: everything that was not opened is undecidable,
+    /// and no answer that is still under way fits.
+    #[must_use]
+    pub fn replaced(&self, reason: &str) -> Self {
+        let mut flow = Flow::desynchronised(self.opened.saturating_add(1), reason);
+        flow.next_index = self.next_index.saturating_add(1);
+        flow.peer = self.peer.clone();
+        flow.lost_up_to(self.highest());
+        self.marks.hellos().for_each(|number| flow.marks.hello_found(number));
+        flow
     }
 
     /// The gate was raised for `number`. `blocked`: the write before it may not have been taken whole.
@@ -238,16 +226,24 @@ impl Flow {
         None
     }
 
-    /// The judge wants more of a request that was offered with its head.
+    /// The judge wants more of a request that was offered with its head. The head may leave meanwhile if the client
+    /// waits for the server (`Expect: 100-continue`), so this is for requests whose body decides what they do.
     pub fn defer(&mut self, index: u64) {
-        if let Some(request) = self.requests.iter_mut().find(|request| request.index == index) {
-            request.defer();
+        if let Some(request) = self.request(index) {
+            request.defer(true);
+        }
+    }
+
+    /// Like [`Flow::defer`], but the head stays: a server may act on it without reading the body.
+    pub fn defer_closed(&mut self, index: u64) {
+        if let Some(request) = self.request(index) {
+            request.defer(false);
         }
     }
 
     /// The request may leave, as it was offered last.
     pub fn allow(&mut self, index: u64) {
-        if let Some(request) = self.requests.iter_mut().find(|request| request.index == index) {
+        if let Some(request) = self.request(index) {
             request.allow();
         }
     }
@@ -256,18 +252,24 @@ impl Flow {
     pub fn opening(&mut self) -> Option<Opening> {
         self.settle();
         let released = self.marks.open(self.allowed_offset())?;
-        let at_boundary = self.lost.is_none() && self.decoder.position() == Position::Boundary;
-        let nothing_waits = self.requests.is_empty() && self.marks.is_empty() && self.early.is_empty();
-        Some(Opening { released, in_step: at_boundary && nothing_waits })
+        self.opened = self.opened.max(released);
+        let nothing_waits = self.requests.is_empty() && self.marks.is_empty();
+        Some(Opening { released, in_step: nothing_waits && self.is_at_boundary() })
     }
 
     /// Nothing is behind the write that ends this request: once it is let go, the stream is between two requests.
     #[must_use]
     pub fn ends_at_boundary(&self, index: u64) -> bool {
-        self.lost.is_none()
-            && self.decoder.position() == Position::Boundary
-            && self.early.is_empty()
-            && self.requests.back().is_some_and(|last| last.index == index)
+        self.is_at_boundary() && self.requests.back().is_some_and(|last| last.index == index)
+    }
+
+    /// The stream stands between two requests, and nothing behind them is known.
+    fn is_at_boundary(&self) -> bool {
+        self.lost.is_none() && self.decoder.position() == Position::Boundary && self.early.is_empty()
+    }
+
+    fn request(&mut self, index: u64) -> Option<&mut Request> {
+        self.requests.iter_mut().find(|request| request.index == index)
     }
 
     /// Everything in front of this offset may leave.

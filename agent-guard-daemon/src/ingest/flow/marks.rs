@@ -83,6 +83,11 @@ impl Marks {
         }
     }
 
+    /// ClientHellos that wait for the barrier.
+    pub(super) fn hellos(&self) -> impl Iterator<Item = u64> {
+        self.queue.iter().filter(|mark| mark.waits == Waits::Barrier).map(|mark| mark.last)
+    }
+
     /// The number whose opening lets everything in front of this offset go; `None`: the last one.
     pub(super) fn covering(&self, offset: Option<u64>) -> Option<u64> {
         let covers = |mark: &&Mark| matches!((mark.waits, offset), (Waits::Offset(end), Some(offset)) if end >= offset);

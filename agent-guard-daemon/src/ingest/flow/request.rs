@@ -3,7 +3,10 @@
 use agent_guard_core::request::{Body, HttpRequest, Peer};
 use agent_guard_decode::message::{Framing, RequestHead};
 
-use super::{BODY_KEPT, Due, Stage, Subject};
+use super::{
+    BODY_KEPT,
+    due::{Due, Stage, Subject},
+};
 
 #[derive(Debug)]
 pub(super) struct Request {
@@ -109,8 +112,8 @@ impl Request {
         Due { index: self.index, stage, subject }
     }
 
-    /// The judge wants more than the head.
-    pub(super) fn defer(&mut self) {
+    /// The judge wants more than the head, which may leave meanwhile or not.
+    pub(super) fn defer(&mut self, head_may_leave: bool) {
         if self.verdict != Verdict::Asked(Stage::Head) {
             return; // more will not come
         }
@@ -121,7 +124,10 @@ impl Request {
                 self.content = Content::Undecidable { reason, bytes };
                 self.verdict = Verdict::Open;
             }
-            None => self.verdict = Verdict::Deferred { head_may_leave: http.waits_for_the_server() },
+            None => {
+                let head_may_leave = head_may_leave && http.waits_for_the_server();
+                self.verdict = Verdict::Deferred { head_may_leave };
+            }
         }
     }
 

@@ -476,3 +476,37 @@ fn a_write_does_not_become_a_hello() {
     c.flow.hello_passed(1);
     c.stays();
 }
+
+#[test]
+fn a_head_that_a_server_may_act_on_stays() {
+    let mut c = Connection::new();
+    c.write(&expecting("POST", 3));
+    let index = c.due(Stage::Head);
+    c.flow.defer_closed(index);
+    c.stays();
+    c.write(b"abc");
+    c.due(Stage::Whole);
+    c.stays();
+    c.flow.allow(index);
+    c.opens(2, true);
+}
+
+#[test]
+fn a_request_ends_at_a_boundary_if_nothing_is_behind_it() {
+    let mut c = Connection::new();
+    c.write(&post(3));
+    let index = c.due(Stage::Head);
+    assert!(!c.flow.ends_at_boundary(index));
+    c.write(b"abc");
+    assert!(c.flow.ends_at_boundary(index));
+    c.write(DELETE);
+    assert!(!c.flow.ends_at_boundary(index));
+    let last = c.due(Stage::Whole);
+    assert!(c.flow.ends_at_boundary(last));
+    c.write(b"GET");
+    assert!(!c.flow.ends_at_boundary(last));
+    let mut c = Connection::new();
+    c.write(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n");
+    let index = c.due(Stage::Whole);
+    assert!(!c.flow.ends_at_boundary(index));
+}

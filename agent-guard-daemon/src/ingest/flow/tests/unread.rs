@@ -501,3 +501,27 @@ fn of_a_write_that_was_not_seen_nothing_else_is_shown() {
     c.opens(1, false);
     assert_eq!(c.undecidable().1, b"");
 }
+
+#[test]
+fn a_replaced_flow_holds_what_was_held_and_takes_no_old_answer() {
+    let mut c = Connection::new();
+    c.write(GET);
+    c.allow_next();
+    c.opens(1, true);
+    c.write(DELETE);
+    let held = c.due(Stage::Whole);
+    let hello = c.hello();
+    c.write(GET);
+    c.flow = c.flow.replaced("defect");
+    assert_eq!(c.flow.highest(), 4);
+    let (index, _) = c.undecidable();
+    assert!(index > held);
+    c.flow.allow(held);
+    c.stays();
+    c.flow.allow(index);
+    c.opens(2, false);
+    c.flow.hello_passed(hello);
+    c.opens(4, false);
+    c.write(GET);
+    c.stays();
+}
