@@ -42,6 +42,8 @@ impl Socket {
     pub const PLAIN: u32 = 16;
     /// TLS records were seen on it.
     pub const TLS: u32 = 32;
+    /// Application data was seen that no probed write accounts for; the daemon was asked once.
+    pub const OPAQUE: u32 = 64;
 }
 
 /// Value of `RELEASED`, keyed by socket cookie. Written by the daemon only; created and removed by the kernel half.

@@ -187,17 +187,28 @@ pub struct Ack {
     pub bytes: [u8; 120],
 }
 
-/// Application data on an untied socket was dropped because its process has untied writes; or, with
-/// `plain = 1`, a socket of an agent sent its first bytes in the clear.
+/// A socket of an agent sends what cannot be laid to a write; see the values of `what`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Stray {
     pub header: Header,
     pub cookie: u64,
-    pub plain: u32,
+    /// Value of the socket's `gated` word, for [`Stray::OPAQUE`].
+    pub gate: u64,
+    /// [`Stray::UNTIED`] ...
+    pub what: u32,
     /// Length field of the first TLS record in the packet.
     pub record: u32,
+}
+
+impl Stray {
+    /// Application data on an untied socket, dropped because its process has untied writes.
+    pub const UNTIED: u32 = 0;
+    /// The first bytes of a connection are in the clear.
+    pub const PLAIN: u32 = 1;
+    /// Application data that no probed write accounts for; the gate was raised for it.
+    pub const OPAQUE: u32 = 2;
 }
 
 /// A TLS object was freed, cleared or given another socket.

@@ -4,11 +4,12 @@
 
 /// First four letters, lower case, of words that a request line must not contain anywhere to be let go unseen.
 pub const STEMS: &[[u8; 4]] = &[
-    *b"abor", *b"bloc", *b"canc", *b"char", *b"clea", *b"clos", *b"deac", *b"dele", *b"deny", *b"depr",
-    *b"dest", *b"deta", *b"disa", *b"disc", *b"disp", *b"drop", *b"empt", *b"eras", *b"evic", *b"expi",
-    *b"flus", *b"forc", *b"forg", *b"kill", *b"nuke", *b"obli", *b"over", *b"paus", *b"purg", *b"rebo",
-    *b"refu", *b"reje", *b"rele", *b"remo", *b"rese", *b"rest", *b"revo", *b"roll", *b"scru", *b"shut",
-    *b"stop", *b"susp", *b"term", *b"trun", *b"unin", *b"unli", *b"unpu", *b"unsu", *b"void", *b"wipe",
+    *b"abor", *b"anni", *b"bloc", *b"canc", *b"char", *b"clea", *b"clos", *b"deac", *b"deco", *b"dele",
+    *b"delt", *b"deny", *b"depr", *b"dest", *b"deta", *b"disa", *b"disc", *b"disp", *b"drop", *b"empt",
+    *b"eras", *b"evic", *b"expe", *b"expi", *b"expu", *b"flus", *b"forc", *b"forg", *b"kill", *b"nuke",
+    *b"obli", *b"over", *b"paus", *b"purg", *b"rebo", *b"refu", *b"reje", *b"rele", *b"remo", *b"rese",
+    *b"rest", *b"revo", *b"rimr", *b"rmdi", *b"roll", *b"scru", *b"shre", *b"shut", *b"stop", *b"susp",
+    *b"term", *b"tras", *b"trun", *b"unin", *b"unli", *b"unpu", *b"unsu", *b"vacu", *b"void", *b"wipe",
     *b"with", *b"zero",
 ];
 

@@ -16,6 +16,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
     sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
@@ -53,6 +54,7 @@ pub struct Guard {
     ring: Ring,
     pins: Pins,
     settings: Settings,
+    cgroup_root: PathBuf,
     /// Names of agents by their index in the kernel half.
     agents: Vec<String>,
     judge: Judge,

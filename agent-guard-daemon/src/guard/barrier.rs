@@ -126,6 +126,11 @@ impl Guard {
         self.report(Report::HelloPassed { cookie: hello.cookie, gate: hello.gate });
     }
 
+    /// A connection turned out opaque behind its handshake.
+    pub(super) fn on_opaque_data(&mut self, cookie: u64, gate: u64, tgid: u32, address: String, agent: u32, why: &str) {
+        self.on_opaque(&HeldHello { cookie, gate, tgid, sni: None, address, agent, scans: 0 }, why);
+    }
+
     fn on_opaque(&mut self, hello: &HeldHello, why: &str) {
         let name = self.agent_name(hello.agent);
         let allowed = self.settings.agents.get(&name).is_some_and(|rule| rule.opaque == Opaque::Allow);

@@ -102,7 +102,7 @@ impl Guard {
         let address = printed(&event.address);
         let sni = hello::server_name(bytes);
         if gate == 0 {
-            return; // observed
+            return self.scan_ahead(event.header.tgid); // observed: nothing waits, but it is to be read
         }
         if self.has_unknown_past(cookie, gate) {
             return self.report(Report::Lost { origin, cookie, gate });
@@ -160,7 +160,10 @@ impl Guard {
 
     /// An untied socket's data was dropped while a write of its process had no socket; or plaintext was seen.
     fn on_stray(&mut self, stray: &Stray) {
-        if stray.plain != 0 {
+        if stray.what == Stray::OPAQUE {
+            return self.on_unaccounted(stray);
+        }
+        if stray.what == Stray::PLAIN {
             let origin = self.origin(&stray.header);
             let to = self.addresses.get(&stray.cookie).cloned().unwrap_or_else(|| "an address not seen".to_owned());
             let message = format!("plaintext to {to}: not judged by this version");
@@ -169,6 +172,16 @@ impl Guard {
         let tgid = stray.header.tgid;
         self.strays.entry(tgid).or_default().entry(stray.cookie).or_insert_with(Instant::now);
         self.settle_strays(tgid);
+    }
+
+    /// Another TLS stack than the probed one sends on a connection.
+    fn on_unaccounted(&mut self, stray: &Stray) {
+        let origin = self.origin(&stray.header);
+        let (cookie, gate) = (stray.cookie, stray.gate);
+        let address = self.addresses.get(&cookie).cloned().unwrap_or_default();
+        self.report(Report::Hello { origin, cookie, gate, sni: None, address: Some(address.clone()) });
+        let why = "its application data comes from no TLS library that is read";
+        self.on_opaque_data(cookie, gate, stray.header.tgid, address, stray.header.agent, why);
     }
 
     /// Nothing of the process is untied any more: what was dropped on its other sockets goes on.

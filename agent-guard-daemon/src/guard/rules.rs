@@ -15,6 +15,7 @@ use agent_guard_common::{
 use super::Guard;
 use crate::{
     enforce::processes::state,
+    ledger::{Ledger, LedgerError},
     settings::{AgentRule, Matcher, Mode, Settings},
 };
 
@@ -28,10 +29,22 @@ pub(super) struct KernelRules {
     pub(super) findings: Vec<String>,
 }
 
-/// Names of the agents by index: sorted, so that a restart with the same settings gives the same indexes.
-pub(super) fn agent_names(settings: &Settings) -> Vec<String> {
-    settings.agents.keys().cloned().collect()
+/// Names of the agents by their index in the kernel half. Pinned entries hold the index, so while pins are adopted a
+/// name keeps its index for good: new ones are added behind.
+pub(super) fn agent_names(settings: &Settings, ledger: &mut Ledger, adopted: bool) -> Result<Vec<String>, LedgerError> {
+    let kept = if adopted { ledger.meta(AGENTS)? } else { None };
+    let mut names: Vec<String> = kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    for name in settings.agents.keys() {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    ledger.set_meta(AGENTS, &serde_json::to_string(&names).unwrap_or_default())?;
+    Ok(names)
 }
+
+/// Key of the ledger's meta table.
+const AGENTS: &str = "agent-indexes";
 
 /// Flags of an agent in the kernel half.
 pub(super) fn flags(rule: &AgentRule) -> u32 {
@@ -39,9 +52,10 @@ pub(super) fn flags(rule: &AgentRule) -> u32 {
 }
 
 /// Translates the settings. Looks up files and cgroups as they are now.
-pub(super) fn kernel_rules(settings: &Settings, cgroup_root: &Path) -> KernelRules {
+pub(super) fn kernel_rules(settings: &Settings, names: &[String], cgroup_root: &Path) -> KernelRules {
     let mut rules = KernelRules::default();
-    for (index, (name, rule)) in (0u32..).zip(&settings.agents) {
+    let known = (0u32..).zip(names).filter_map(|(index, name)| Some((index, settings.agents.get_key_value(name)?)));
+    for (index, (name, rule)) in known {
         for matcher in &rule.matchers {
             rules.add(name, index, matcher, cgroup_root);
         }
@@ -161,7 +175,7 @@ impl Guard {
 
     fn matching(&self, tgid: u32, rules: &KernelRules) -> Option<u32> {
         let process = state(tgid).filter(|state| !state.is_kernel_thread)?;
-        let uid = effective_uid(process.process.tgid)?;
+        let uid = real_uid(process.process.tgid)?;
         if let Some((_, agent)) = rules.uids.iter().find(|(rule, _)| *rule == uid) {
             return Some(*agent);
         }
@@ -172,13 +186,23 @@ impl Guard {
                 return Some(*agent);
             }
         }
-        self.matching_command(tgid)
+        self.matching_cgroup(tgid, rules).or_else(|| self.matching_command(tgid))
+    }
+
+    fn matching_cgroup(&self, tgid: u32, rules: &KernelRules) -> Option<u32> {
+        let memberships = fs::read_to_string(format!("/proc/{tgid}/cgroup")).ok()?;
+        let own = memberships.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let own = self.cgroup_root.join(own);
+        let directories = own.ancestors().take_while(|directory| directory.starts_with(&self.cgroup_root));
+        let mut ids = directories.filter_map(|directory| Some(fs::metadata(directory).ok()?.ino()));
+        ids.find_map(|id| rules.cgroups.iter().find(|(rule, _)| *rule == id).map(|(_, agent)| *agent))
     }
 
     fn matching_command(&self, tgid: u32) -> Option<u32> {
         let raw = fs::read(format!("/proc/{tgid}/cmdline")).ok()?;
         let line = String::from_utf8_lossy(raw.strip_suffix(&[0]).unwrap_or(&raw)).replace('\0', " ");
-        (0u32..).zip(self.settings.agents.values()).find_map(|(index, rule)| {
+        let rules = (0u32..).zip(&self.agents).filter_map(|(index, name)| Some((index, self.settings.agents.get(name)?)));
+        rules.into_iter().find_map(|(index, rule)| {
             let matches = |matcher: &Matcher| matches!(matcher, Matcher::Command(glob) if !line.is_empty() && glob.matches(&line));
             rule.matchers.iter().any(matches).then_some(index)
         })
@@ -207,9 +231,9 @@ fn ancestors(tgid: u32, parents: &HashMap<u32, u32>) -> impl Iterator<Item = u32
     .take(64)
 }
 
-/// Effective uid (proc_pid_status(5): the second of `Uid:`).
-fn effective_uid(tgid: u32) -> Option<u32> {
+/// Real uid (proc_pid_status(5): the first of `Uid:`), as the kernel half compares it.
+fn real_uid(tgid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{tgid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
+    line.split_ascii_whitespace().next()?.parse().ok()
 }

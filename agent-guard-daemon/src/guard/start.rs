@@ -104,8 +104,9 @@ pub fn start(config: Config) -> Result<Started, StartError> {
         .map_err(|errno| StartError::Io { what: "eventfd", source: errno.into() })?;
     let waker = waker(&wake)?;
     let (link, requests) = JudgeLink::new(waker.clone());
-    let mut guard = assemble(Parts { settings, ledger, audit: audit.clone(), kernel, pins, wake, requests }, waker)?;
-    guard.set_agents(&cgroup_root)?;
+    let parts = Parts { settings, cgroup_root, ledger, audit: audit.clone(), kernel, pins, wake, requests };
+    let mut guard = assemble(parts, waker)?;
+    guard.set_agents()?;
     guard.adopt()?;
     let api = ApiThread::start(
         api::bind(&socket)?,
@@ -120,6 +121,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
 /// What `assemble` puts together.
 struct Parts {
     settings: Settings,
+    cgroup_root: PathBuf,
     ledger: Ledger,
     audit: Audit,
     kernel: Kernel,
@@ -129,8 +131,8 @@ struct Parts {
 }
 
 fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> Result<Guard, StartError> {
-    let Parts { settings, mut ledger, audit, kernel, pins, wake, requests } = parts;
-    let Kernel { mut maps, write_probe, unbind_probe, .. } = kernel;
+    let Parts { settings, cgroup_root, mut ledger, audit, kernel, pins, wake, requests } = parts;
+    let Kernel { mut maps, write_probe, unbind_probe, adopted: kernel_adopted } = kernel;
     let ring = Ring::new(maps.take_events().ok_or(StartError::NoRing)?);
     let mut routes = Routes::default();
     for route in &settings.inference_routes {
@@ -140,6 +142,7 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
     ledger.forget_other_boots(&boot)?;
     let poison = Poison::open(&settings.state_dir, &boot).map_err(|source| StartError::Io { what: "decoding marker", source })?;
     let next_session = ledger.next_session_number()?;
+    let agents = rules::agent_names(&settings, &mut ledger, kernel_adopted)?;
     let judge = Judge::new(
         Engine::new(engine_settings(&settings), Policy::builtin()),
         Policy::builtin(),
@@ -164,8 +167,9 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
         maps,
         ring,
         pins,
-        agents: rules::agent_names(&settings),
+        agents,
         settings,
+        cgroup_root,
         judge,
         audit,
         assembler: Assembler::default(),
@@ -192,11 +196,11 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
 }
 
 impl Guard {
-    fn set_agents(&mut self, cgroup_root: &std::path::Path) -> Result<(), StartError> {
-        for (index, rule) in (0u32..).zip(self.settings.agents.values()) {
-            self.maps.set_agent(index, rules::flags(rule))?;
+    fn set_agents(&mut self) -> Result<(), StartError> {
+        for index in (0u32..).take(self.agents.len()) {
+            self.maps.set_agent(index, self.agent_flags(index))?;
         }
-        let rules = rules::kernel_rules(&self.settings, cgroup_root);
+        let rules = rules::kernel_rules(&self.settings, &self.agents, &self.cgroup_root);
         self.maps.set_rules(&rules.uids, &rules.cgroups, &rules.exes)?;
         self.enrol_running(&rules);
         self.findings.extend(rules.findings);

@@ -99,8 +99,8 @@ impl Prober {
         let Ok(entries) = fs::read_dir(self.pins.links()) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
+            // Only for people to see: whether the file is covered is judged anew when a process maps it.
             if let Some((id, function)) = parse_link(&name) {
-                judged.files.insert((id.dev, id.inode), (id, Coverage::Probed));
                 let file = ProbedFile { path: format!("inode {} (adopted)", id.inode), functions: Vec::new() };
                 judged.probed.entry(id).or_insert(file).functions.push(function);
             }

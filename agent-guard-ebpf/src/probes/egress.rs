@@ -111,7 +111,8 @@ fn sender(sk: *mut bpf_sock, cookie: u64) -> Option<Sender> {
 #[inline(always)]
 fn judge(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, socket: *mut Socket, pending: Option<&Pending>) -> i32 {
     let Some(sender) = sender(sk, cookie) else { return PASS };
-    let Some(packet) = packet::parse(ctx) else { return PASS };
+    // Behind IPv6 extension headers nothing can be told of the payload: it does not leave.
+    let Some(packet) = packet::parse(ctx) else { return DROP };
     if packet.payload == 0 {
         return PASS;
     }
@@ -129,7 +130,7 @@ fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, pack
     let known = unsafe { *socket };
     let agent = scope::agent_flags(known.agent);
     let start: [u8; 6] = packet::load(ctx, packet.headers).unwrap_or_default();
-    let tls = start[1] == 3 && start[0] >= 20 && start[0] <= 23;
+    let tls = start[1] == 3 && (20..=23).contains(&start[0]);
     if tls && start[0] == CONTENT_HANDSHAKE && start[5] == 1 {
         on_hello(ctx, socket, sender, packet, agent);
     } else if let Some(pending) = pending
@@ -141,6 +142,8 @@ fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, pack
     } else if tls && start[0] == CONTENT_APPLICATION_DATA && known.ssl == 0 && tie::has_untied(known.tgid) {
         on_stray(socket, sender, &start);
         return DROP;
+    } else if tls && is_unaccounted(&start, &known, agent) {
+        on_opaque(socket, sender, &start);
     } else if !tls && known.flags & (Socket::TLS | Socket::PLAIN) == 0 {
         on_plain(socket, sender);
     }
@@ -174,7 +177,7 @@ fn carries(ctx: &SkBuffContext, packet: &Packet, pending: &Pending, known: &Sock
         let Some(record) = packet::load::<[u8; 5]>(ctx, at) else {
             return false; // only handshake and change-cipher-spec records
         };
-        if record[0] < 20 || record[0] > 23 || record[1] != 3 {
+        if !(20..=23).contains(&record[0]) || record[1] != 3 {
             return true; // not on a record boundary
         }
         let len = u32::from(u16::from_be_bytes([record[3], record[4]]));
@@ -190,16 +193,40 @@ fn carries(ctx: &SkBuffContext, packet: &Packet, pending: &Pending, known: &Sock
     true
 }
 
+/// Application data on a connection that began under guard, though no probed write was ever tied to it: another TLS
+/// stack of the same process. What a client sends by itself before that is told by its length: a Finished, and the
+/// alert that closes (RFC 8446 sections 4.4.4 and 6.1).
+#[inline(always)]
+fn is_unaccounted(start: &[u8; 6], known: &Socket, agent: u32) -> bool {
+    let len = u32::from(u16::from_be_bytes([start[3], start[4]]));
+    start[0] == CONTENT_APPLICATION_DATA
+        && known.ssl == 0
+        && known.flags & (Socket::HELLO | Socket::OPAQUE) == Socket::HELLO
+        && agent & Agent::OBSERVE == 0
+        && len != 53
+        && len != 69
+        && len != 19
+}
+
+/// Holds a connection that nobody reads; the daemon decides by the agent's setting.
+#[inline(always)]
+fn on_opaque(socket: *mut Socket, sender: &Sender, start: &[u8; 6]) {
+    // SAFETY: as in `judge_payload`.
+    unsafe { (*socket).flags |= Socket::OPAQUE };
+    let number = gate::raise(socket);
+    report_stray(socket, sender, Stray::OPAQUE, number, u32::from(u16::from_be_bytes([start[3], start[4]])));
+}
+
 /// The ClientHello barrier: a new TLS connection waits until the daemon has looked at the process's libraries.
 #[inline(always)]
 fn on_hello(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet, agent: u32) {
-    // SAFETY: as in `judge`.
+    // SAFETY: as in `judge_payload`.
     let known = unsafe { *socket };
     if known.flags & Socket::HELLO != 0 && known.hello_seq == packet.seq {
         return;
     }
     count(counters::HELLOS);
-    // SAFETY: as in `judge`.
+    // SAFETY: as in `judge_payload`.
     unsafe {
         (*socket).hello_seq = packet.seq;
         (*socket).flags |= Socket::HELLO | Socket::TLS;
@@ -239,32 +266,32 @@ fn sending_process(known: &Socket, sender: &Sender) -> u32 {
 #[inline(always)]
 fn on_stray(socket: *mut Socket, sender: &Sender, start: &[u8; 6]) {
     count(counters::UNTIED_HELD);
-    report_stray(socket, sender, 0, u32::from(u16::from_be_bytes([start[3], start[4]])));
+    report_stray(socket, sender, Stray::UNTIED, 0, u32::from(u16::from_be_bytes([start[3], start[4]])));
 }
 
 #[inline(always)]
 fn on_plain(socket: *mut Socket, sender: &Sender) {
     count(counters::PLAINTEXT);
-    // SAFETY: as in `judge`.
+    // SAFETY: as in `judge_payload`.
     unsafe { (*socket).flags |= Socket::PLAIN };
-    report_stray(socket, sender, 1, 0);
+    report_stray(socket, sender, Stray::PLAIN, 0, 0);
 }
 
 #[inline(always)]
-fn report_stray(socket: *mut Socket, sender: &Sender, plain: u32, record: u32) {
-    // SAFETY: as in `judge`.
+fn report_stray(socket: *mut Socket, sender: &Sender, what: u32, gate: u64, record: u32) {
+    // SAFETY: as in `judge_payload`.
     let known = unsafe { *socket };
     let task = Task { session: known.session, agent: known.agent, ..Task::default() };
     let mut header = emit::foreign_header(kind::STRAY, size_of::<Stray>(), task.session, task.agent);
     header.tgid = known.tgid;
-    emit::submit(&Stray { header, cookie: sender.cookie, plain, record });
+    emit::submit(&Stray { header, cookie: sender.cookie, gate, what, record });
 }
 
 /// Drops the packet. The acknowledgement that it carried goes to the daemon, which sends it alone.
 #[inline(always)]
 fn drop(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet) -> i32 {
     count(counters::PACKETS_HELD);
-    // SAFETY: as in `judge`.
+    // SAFETY: as in `judge_payload`.
     let known = unsafe {
         (*socket).held_packets += 1;
         *socket
@@ -272,7 +299,7 @@ fn drop(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Pack
     if known.last_ack == packet.ack {
         return DROP;
     }
-    // SAFETY: as in `judge`.
+    // SAFETY: as in `judge_payload`.
     unsafe { (*socket).last_ack = packet.ack };
     if known.held_packets == 0 || packet.headers > 120 {
         return DROP;

@@ -96,6 +96,12 @@ fn on_copied(call: &Call, slot: *mut Slot) {
     }
     let last = call.len <= CHUNK_BYTES as u64;
     describe(call, slot, number, flags | if last { Write::LAST } else { 0 });
+    if flags & Write::FAST != 0 {
+        if !emit::submit_slot(slot, captured) {
+            count(counters::LOST_RECORD); // let go all the same, and counted as not on the record
+        }
+        return;
+    }
     submit(slot, captured);
     if !last {
         copy_rest(call, slot, flags);
