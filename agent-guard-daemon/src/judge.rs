@@ -3,14 +3,16 @@
 //! Everything that comes in is untrusted. A panic while one connection is decoded ends that connection's flow, which
 //! becomes undecidable; what was being decoded when an earlier daemon died is not decoded again (`poison`).
 
+mod adopted;
 mod effects;
+mod fault;
 pub mod poison;
 pub mod restore;
 mod subject;
+mod untied;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    panic::{AssertUnwindSafe, catch_unwind},
+    collections::HashMap,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -20,23 +22,30 @@ use agent_guard_core::{
     effect::{ConnId, Input, RequestKey, Sender, UnixMillis},
     engine::Engine,
     policy::{Action, Policy, SenderContext},
+    request::Peer,
 };
 
 use crate::{
     audit::Audit,
-    ingest::{
-        assemble::CapturedWrite,
-        flow::{Due, Flow, Gated, Stage},
-    },
+    ingest::flow::{Due, Flow, Gated, Stage, Subject},
     ledger::Ledger,
     report::{Command, Origin, Report, WriteSeen},
 };
+use adopted::Adopted;
 use poison::Poison;
+use untied::{Moment, Untied};
 
-/// Untied writes of one TLS object that are kept.
-const MAX_UNTIED: usize = 64;
-/// TLS objects with untied writes.
-const MAX_UNTIED_OBJECTS: usize = 4096;
+/// Why a connection is not read whose decoding ended an earlier daemon.
+const POISONED: &str = "an earlier daemon ended while it read this connection";
+
+/// What becomes of a request of which only the head is there.
+enum OnHead {
+    Judge,
+    /// Its body decides; the head may leave meanwhile if the client waits for the server.
+    WaitForBody,
+    /// The head may be all that a server needs: nothing leaves.
+    WaitClosed,
+}
 
 /// A connection that is being judged.
 #[derive(Debug)]
@@ -44,26 +53,28 @@ struct Conn {
     flow: Flow,
     origin: Origin,
     fills_buffer: bool,
-    /// Requests that wait, with the number that lets each go.
-    waiting: HashMap<u64, u64>,
+    /// Requests with a row in the ledger, with the number that lets each go.
+    rows: HashMap<u64, u64>,
+    /// Its requests are being judged, so that whoever releases one need not look for the next.
+    is_judging: bool,
+    /// When the barrier let its ClientHello go.
+    hello_passed: Option<Moment>,
 }
 
-/// A connection that an earlier daemon held: its bytes are not known here any more, only what they were held for.
-#[derive(Debug)]
-struct Adopted {
-    gate: u64,
-    at_boundary: bool,
-    origin: Origin,
-    /// Raised meanwhile, above `gate`.
-    highest: u64,
+impl Conn {
+    fn new(flow: Flow, origin: Origin) -> Self {
+        Conn { flow, origin, fills_buffer: false, rows: HashMap::new(), is_judging: false, hello_passed: None }
+    }
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Judge {
     conns: HashMap<u64, Conn>,
-    adopted: HashMap<RequestKey, Adopted>,
-    untied: HashMap<(u32, u64), VecDeque<CapturedWrite>>,
+    /// By the connection's cookie.
+    adopted: HashMap<u64, Adopted>,
+    untied: Untied,
+    moment: Moment,
     engine: Engine,
     policy: Policy,
     routes: Routes,
@@ -80,7 +91,8 @@ impl Judge {
         Judge {
             conns: HashMap::new(),
             adopted: HashMap::new(),
-            untied: HashMap::new(),
+            untied: Untied::default(),
+            moment: Moment::default(),
             engine,
             policy,
             routes,
@@ -94,19 +106,20 @@ impl Judge {
 
     /// Takes in what the guard saw; returns what it is to do, in order.
     pub fn on(&mut self, report: Report) -> Vec<Command> {
+        self.moment.0 += 1;
         match report {
             Report::Write(origin, seen) => self.on_write(origin, seen),
             Report::Tied { origin, ssl, number, cookie, gate, address } => {
-                let writes = self.take_untied(origin.tgid, ssl, number);
-                let what = if writes.is_empty() { Gated::Lost } else { Gated::Writes(writes) };
-                let conn = self.conn(cookie, origin, gate);
+                let hello_passed = self.conns.get(&cookie).and_then(|conn| conn.hello_passed);
+                let what = self.untied.take(origin.tgid, ssl, number, hello_passed);
+                let Some(conn) = self.conn(cookie, origin, gate) else { return Vec::new() };
                 if conn.flow.peer().address.is_none() {
                     conn.flow.peer_mut().address = address;
                 }
                 self.feed(cookie, gate, what)
             }
             Report::Hello { origin, cookie, gate, sni, address } => {
-                let conn = self.conn(cookie, origin, gate);
+                let Some(conn) = self.conn(cookie, origin, gate) else { return Vec::new() };
                 let peer = conn.flow.peer_mut();
                 peer.sni = sni;
                 peer.address = address.or_else(|| peer.address.take());
@@ -115,17 +128,18 @@ impl Judge {
             Report::HelloPassed { cookie, gate } => {
                 if let Some(conn) = self.conns.get_mut(&cookie) {
                     conn.flow.hello_passed(gate);
+                    conn.hello_passed.get_or_insert(self.moment);
                 }
                 self.open(cookie)
             }
             Report::Unbound { tgid, ssl } => {
-                self.untied.remove(&(tgid, ssl));
+                self.untied.forget(tgid, ssl);
                 Vec::new()
             }
             Report::Gone { cookie } => self.gone(cookie),
             Report::Lost { origin, cookie, gate } => {
                 let known = self.conns.contains_key(&cookie);
-                let conn = self.conn(cookie, origin, gate);
+                let Some(conn) = self.conn(cookie, origin, gate) else { return Vec::new() };
                 if !known {
                     conn.flow = Flow::desynchronised(1, "what was sent on this connection before is not known");
                 }
@@ -133,7 +147,7 @@ impl Judge {
                 self.judge_due(cookie)
             }
             Report::ProcessGone { tgid } => {
-                self.untied.retain(|(owner, _), _| *owner != tgid);
+                self.untied.forget_process(tgid);
                 Vec::new()
             }
         }
@@ -194,9 +208,8 @@ impl Judge {
 
     /// Highest gate number of a connection that is known here.
     pub fn highest(&self, cookie: u64) -> u64 {
-        let adopted = self.adopted.iter().filter(|(key, _)| key.conn.0 == cookie).map(|(_, adopted)| adopted.gate);
-        let flow = self.conns.get(&cookie).map_or(0, |conn| conn.flow.highest());
-        adopted.max().unwrap_or(0).max(flow)
+        let adopted = self.adopted.get(&cookie).map_or(0, Adopted::highest);
+        self.conns.get(&cookie).map_or(0, |conn| conn.flow.highest()).max(adopted)
     }
 
     fn on_write(&mut self, origin: Origin, seen: WriteSeen) -> Vec<Command> {
@@ -204,16 +217,17 @@ impl Judge {
             if let Some(conn) = self.conns.get_mut(&seen.cookie) {
                 conn.flow.passed_fast();
             }
-            self.record_passed(origin, &seen);
+            self.record_passed(&origin, &seen);
             return Vec::new();
         }
         if seen.cookie == 0 {
-            self.keep_untied(seen);
+            let is_read = !(seen.unreadable && seen.write.bytes.is_empty());
+            self.untied.keep(seen.tgid, seen.ssl, self.moment, is_read.then_some(seen.write));
             return Vec::new();
         }
         let (cookie, gate) = (seen.cookie, seen.gate);
         let what = if seen.unreadable && seen.write.bytes.is_empty() { Gated::Lost } else { Gated::Writes(vec![seen.write]) };
-        let conn = self.conn(cookie, origin, gate);
+        let Some(conn) = self.conn(cookie, origin, gate) else { return Vec::new() };
         let blocked = std::mem::replace(&mut conn.fills_buffer, seen.fills_buffer);
         let mut commands = self.feed_blocked(cookie, gate, what, blocked);
         if seen.fills_buffer
@@ -225,43 +239,19 @@ impl Judge {
         commands
     }
 
-    fn keep_untied(&mut self, seen: WriteSeen) {
-        if self.untied.len() >= MAX_UNTIED_OBJECTS {
-            self.untied.clear(); // their ties will find nothing and be lost writes
+    /// The connection, known or new; `None` if it is adopted: what is written there is judged when what was held before
+    /// it is decided.
+    fn conn(&mut self, cookie: u64, origin: Origin, gate: u64) -> Option<&mut Conn> {
+        if let Some(adopted) = self.adopted.get_mut(&cookie) {
+            adopted.raise(gate);
+            return None;
         }
-        let kept = self.untied.entry((seen.tgid, seen.ssl)).or_default();
-        // Offered again before it was sent (the handshake was not done): the same bytes once.
-        if kept.back().is_some_and(|last| last.bytes == seen.write.bytes && last.total == seen.write.total) {
-            kept.pop_back();
-        }
-        if kept.len() >= MAX_UNTIED {
-            kept.pop_front();
-        }
-        kept.push_back(seen.write);
-    }
-
-    /// The untied writes of an object up to the one that was tied.
-    fn take_untied(&mut self, tgid: u32, ssl: u64, number: u64) -> Vec<CapturedWrite> {
-        let Some(kept) = self.untied.get_mut(&(tgid, ssl)) else { return Vec::new() };
-        let count = kept.iter().take_while(|write| write.number <= number).count();
-        let taken = kept.drain(..count).collect();
-        if kept.is_empty() {
-            self.untied.remove(&(tgid, ssl));
-        }
-        taken
-    }
-
-    /// The connection, known or new. A new one whose gate was raised before is one whose past is not known.
-    fn conn(&mut self, cookie: u64, origin: Origin, gate: u64) -> &mut Conn {
-        let boundary = self.poison.is_poisoned(cookie);
-        self.conns.entry(cookie).or_insert_with(|| {
-            let flow = if boundary {
-                Flow::desynchronised(gate, "an earlier daemon ended while it read this connection")
-            } else {
-                Flow::new(if gate == 0 { 1 } else { gate }, agent_guard_core::request::Peer::default())
-            };
-            Conn { flow, origin, fills_buffer: false, waiting: HashMap::new() }
-        })
+        let is_poisoned = self.poison.is_poisoned(cookie);
+        Some(self.conns.entry(cookie).or_insert_with(|| {
+            let first = origin.released.saturating_add(1);
+            let flow = if is_poisoned { Flow::desynchronised(first, POISONED) } else { Flow::new(first, Peer::default()) };
+            Conn::new(flow, origin)
+        }))
     }
 
     fn feed(&mut self, cookie: u64, gate: u64, what: Gated) -> Vec<Command> {
@@ -269,41 +259,57 @@ impl Judge {
     }
 
     fn feed_blocked(&mut self, cookie: u64, gate: u64, what: Gated, blocked: bool) -> Vec<Command> {
-        if let Some(adopted) = self.adopted.iter_mut().find(|(key, _)| key.conn.0 == cookie).map(|(_, adopted)| adopted) {
-            adopted.highest = adopted.highest.max(gate); // judged when what was held before it is decided
-            return Vec::new();
-        }
         let Some(conn) = self.conns.get_mut(&cookie) else { return Vec::new() };
-        self.poison.begin(cookie);
-        let read = catch_unwind(AssertUnwindSafe(|| conn.flow.gated(gate, what, blocked)));
-        self.poison.end();
-        if read.is_err() {
-            conn.flow = Flow::desynchronised(gate, "the decoder failed on it (a defect of the guard)");
+        let is_poisoned = self.poison.is_poisoned(cookie);
+        let read = self.poison.decode(cookie, || {
+            if !is_poisoned {
+                fault::meet(&what);
+            }
+            conn.flow.gated(gate, what, blocked);
+        });
+        if read.is_none() {
+            conn.flow = conn.flow.replaced("the decoder failed on it (a defect of the guard)");
             conn.flow.lost_up_to(gate);
         }
         self.judge_due(cookie)
     }
 
+    /// Judges what is due on a connection, then opens its gate as far as that allows.
     fn judge_due(&mut self, cookie: u64) -> Vec<Command> {
+        let Some(conn) = self.conns.get_mut(&cookie) else { return Vec::new() };
+        if std::mem::replace(&mut conn.is_judging, true) {
+            return Vec::new(); // further up, more is taken as it becomes due
+        }
         let mut commands = Vec::new();
         while let Some(due) = self.conns.get_mut(&cookie).and_then(|conn| conn.flow.due()) {
             commands.extend(self.judge_one(cookie, due));
+        }
+        if let Some(conn) = self.conns.get_mut(&cookie) {
+            conn.is_judging = false;
         }
         commands.extend(self.open(cookie));
         commands
     }
 
     fn judge_one(&mut self, cookie: u64, due: Due) -> Vec<Command> {
-        let (index, stage) = (due.index, due.stage);
+        let index = due.index;
         let key = RequestKey { conn: ConnId(cookie), index };
-        if stage == Stage::Head && self.wants_more(&due, cookie) {
-            if let Some(conn) = self.conns.get_mut(&cookie) {
+        let early = if due.stage == Stage::Head { self.on_head(&due, cookie) } else { OnHead::Judge };
+        let Some(conn) = self.conns.get_mut(&cookie) else { return Vec::new() };
+        match early {
+            OnHead::Judge => {}
+            OnHead::WaitForBody => {
                 conn.flow.defer(index);
+                return Vec::new();
             }
-            return Vec::new();
+            OnHead::WaitClosed => {
+                conn.flow.defer_closed(index);
+                return Vec::new();
+            }
         }
-        let Some(origin) = self.conns.get(&cookie).map(|conn| conn.origin.clone()) else { return Vec::new() };
-        let seen = subject::request_seen(key, &origin, due, &self.routes);
+        let (origin, routes) = (&conn.origin, &self.routes);
+        let seen = self.poison.decode(cookie, || subject::request_seen(key, origin, &due, routes));
+        let seen = seen.unwrap_or_else(|| subject::unjudgeable(key, origin, &due));
         if seen.operation.harm == agent_guard_api::Harm::Undecidable {
             self.counters.requests_undecidable += 1;
         }
@@ -312,15 +318,17 @@ impl Judge {
     }
 
     /// A head alone is judged only if that lets it go at once: otherwise the digest needs the whole request.
-    fn wants_more(&self, due: &Due, cookie: u64) -> bool {
-        let Some(operation) = subject::operation_of_head(&due.subject, &self.routes) else { return false };
-        let agent = self.conns.get(&cookie).map(|conn| conn.origin.agent.as_str()).unwrap_or_default();
-        let context = SenderContext { mode: self.mode_of(agent), ..SenderContext::default() };
-        operation.wants_body || self.policy.decide(&operation, &context).action != Action::Allow
-    }
-
-    fn mode_of(&self, _agent: &str) -> agent_guard_core::policy::Mode {
-        agent_guard_core::policy::Mode::Enforce // observed agents raise no gate and are recorded elsewhere
+    fn on_head(&self, due: &Due, cookie: u64) -> OnHead {
+        let Subject::Http(request) = &due.subject else { return OnHead::Judge };
+        let read = self.poison.decode(cookie, || subject::OfHead::read(request, &self.routes));
+        let Some(of_head) = read else { return OnHead::WaitClosed }; // it panicked; judged when it is whole
+        // Observed agents raise no gate, so whoever is judged here is not one.
+        let passes = |operation| self.policy.decide(operation, &SenderContext::default()).action == Action::Allow;
+        match of_head {
+            subject::OfHead::Decided(operation) if passes(&operation) => OnHead::Judge,
+            subject::OfHead::WantsBody { if_empty } if passes(&if_empty) => OnHead::WaitForBody,
+            subject::OfHead::Decided(_) | subject::OfHead::WantsBody { .. } => OnHead::WaitClosed,
+        }
     }
 
     /// Opens the gate as far as the flow allows.
@@ -331,7 +339,7 @@ impl Judge {
 
     fn gone(&mut self, cookie: u64) -> Vec<Command> {
         self.conns.remove(&cookie);
-        self.adopted.retain(|key, _| key.conn.0 != cookie);
+        self.adopted.remove(&cookie);
         if let Err(error) = self.ledger.waiting_remove_conn(&self.boot_id, cookie) {
             tracing::error!(%error, "the ledger could not forget a closed connection");
         }
@@ -340,19 +348,27 @@ impl Judge {
     }
 
     /// A request that was not gated: on the record all the same.
-    fn record_passed(&mut self, origin: Origin, seen: &WriteSeen) {
-        let mut flow = Flow::new(1, agent_guard_core::request::Peer::default());
-        let read = catch_unwind(AssertUnwindSafe(|| flow.gated(1, Gated::Writes(vec![seen.write.clone()]), false)));
-        if read.is_err() {
+    fn record_passed(&mut self, origin: &Origin, seen: &WriteSeen) {
+        let what = Gated::Writes(vec![seen.write.clone()]);
+        let (routes, policy) = (&self.routes, &self.policy);
+        let entries = self.poison.decode(seen.cookie, || {
+            fault::meet(&what);
+            let mut flow = Flow::new(1, Peer::default());
+            flow.gated(1, what, false);
+            let mut entries = Vec::new();
+            while let Some(due) = flow.due() {
+                let key = RequestKey { conn: ConnId(seen.cookie), index: due.index };
+                let request = subject::request_seen(key, origin, &due, routes);
+                entries.push(effects::passed(AuditKind::Allowed, origin, &request, policy, seen.fast));
+            }
+            entries
+        });
+        let Some(entries) = entries else {
+            self.audit.note(AuditKind::Loss, "the decoder failed on a request that was let go; it is not on record".to_owned());
             return;
-        }
-        while let Some(due) = flow.due() {
-            let key = RequestKey { conn: ConnId(seen.cookie), index: due.index };
-            let request = subject::request_seen(key, &origin, due, &self.routes);
-            self.counters.requests_allowed += 1;
-            let kind = AuditKind::Allowed;
-            self.audit.entry(effects::passed(kind, &origin, &request, &self.policy, seen.fast));
-        }
+        };
+        self.counters.requests_allowed += entries.len() as u64;
+        entries.into_iter().for_each(|entry| self.audit.entry(entry));
     }
 }
 
@@ -366,3 +382,6 @@ pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

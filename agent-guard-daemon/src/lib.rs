@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod daemon;
 pub mod enforce;
 pub mod guard;
 pub mod ingest;

@@ -17,6 +17,9 @@ pub struct Origin {
     pub processes: Vec<ProcessView>,
     /// Nothing is gated; record what would have been.
     pub observed: bool,
+    /// Up to here the connection's gate was opened by an earlier daemon, which knew it to stand between two requests.
+    /// 0: by none, so that its first number is 1.
+    pub released: u64,
 }
 
 /// A TLS write as the kernel half told of it.
@@ -52,6 +55,19 @@ pub enum Report {
     /// The gate stands at `gate`, and whatever is missing below will not be told any more.
     Lost { origin: Origin, cookie: u64, gate: u64 },
     ProcessGone { tgid: u32 },
+}
+
+impl Report {
+    /// Whose it is and on which connection, where it could be the first that the judge hears of that one.
+    pub fn source(&mut self) -> Option<(&mut Origin, u64)> {
+        match self {
+            Report::Write(origin, seen) => Some((origin, seen.cookie)),
+            Report::Tied { origin, cookie, .. }
+            | Report::Hello { origin, cookie, .. }
+            | Report::Lost { origin, cookie, .. } => Some((origin, *cookie)),
+            Report::HelloPassed { .. } | Report::Unbound { .. } | Report::Gone { .. } | Report::ProcessGone { .. } => None,
+        }
+    }
 }
 
 /// What the guard is to do.

@@ -146,6 +146,13 @@ impl Flow {
         self.marks.covering(request.end)
     }
 
+    /// Its requests are counted from here: those before are another flow's.
+    #[must_use]
+    pub fn counting_from(mut self, index: u64) -> Self {
+        self.next_index = index;
+        self
+    }
+
     /// What takes the place of a flow that cannot be trusted any more: everything that was not opened is undecidable,
     /// and no answer that is still under way fits.
     #[must_use]
@@ -257,6 +264,14 @@ impl Flow {
         Some(Opening { released, in_step: nothing_waits && self.is_at_boundary() })
     }
 
+    /// Nothing but this request and what was allowed in front of it leaves when the gate opens up to its number: it is
+    /// the first that is not allowed, its end is known, and a write ends there.
+    #[must_use]
+    pub fn stands_alone(&self, index: u64) -> bool {
+        let first = self.requests.iter().find(|request| request.verdict != Verdict::Allowed);
+        first.is_some_and(|first| first.index == index && first.end.is_some_and(|end| self.marks.ends_at(end)))
+    }
+
     /// Nothing is behind the write that ends this request: once it is let go, the stream is between two requests.
     #[must_use]
     pub fn ends_at_boundary(&self, index: u64) -> bool {
@@ -346,6 +361,8 @@ impl Flow {
             self.reconciler.offer(&OfferedWrite { bytes, total: write.total }, blocked || !is_first);
         let known = match (offered, is_first) {
             (Offered::New, _) | (Offered::Unclear, false) => 0,
+            // Requests that are whole: judged once more each, so that none leaves on another's verdict.
+            (Offered::Repeat, false) if self.doubt.wrote_whole(self.decoder.position()) => 0,
             (Offered::Repeat, true) => self.skip(bytes, write.total, true),
             (Offered::Tail { .. }, true) => self.skip(bytes, write.total, false),
             (Offered::Extends { known }, true) => self.skip(bytes, known, true),

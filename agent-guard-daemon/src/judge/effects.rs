@@ -7,9 +7,8 @@ use agent_guard_core::{
     policy::{Action, Policy, SenderContext},
 };
 
-use super::{Adopted, Conn, Judge, now};
+use super::{Conn, Judge, now};
 use crate::{
-    ingest::flow::{Flow, Opening},
     ledger::{TaskRow, WaitingRow},
     report::{Command, Origin},
 };
@@ -49,8 +48,7 @@ impl Judge {
                 Effect::Wait { key, hold } => commands.extend(self.wait(key, &hold)),
                 Effect::Refuse { key, verdict } => {
                     self.counters.requests_denied += 1;
-                    self.forget_waiting(key);
-                    self.adopted.remove(&key);
+                    // Its row stays until the connection is gone: it is still held, should breaking it fail.
                     commands.push(Command::Break { cookie: key.conn.0, verdict });
                 }
                 Effect::StopSession { session } => commands.push(Command::StopSession { session }),
@@ -62,65 +60,59 @@ impl Judge {
     }
 
     fn release(&mut self, key: RequestKey) -> Vec<Command> {
-        self.forget_waiting(key);
-        let cookie = key.conn.0;
-        if let Some(adopted) = self.adopted.remove(&key) {
-            return self.release_adopted(cookie, adopted);
+        if let Some(commands) = self.release_adopted(key) {
+            return commands;
         }
-        if let Some(conn) = self.conns.get_mut(&cookie) {
+        if let Some(conn) = self.conns.get_mut(&key.conn.0) {
             conn.flow.allow(key.index);
-            conn.waiting.remove(&key.index);
         }
-        self.open(cookie)
+        self.judge_due(key.conn.0)
     }
 
-    /// The bytes of an adopted hold leave; what the gate was raised for since then is judged as far as it is known.
-    fn release_adopted(&mut self, cookie: u64, adopted: Adopted) -> Vec<Command> {
-        let Adopted { gate, at_boundary, origin, highest } = adopted;
-        let next = gate + 1;
-        let flow = if at_boundary && highest <= gate {
-            Flow::new(next, agent_guard_core::request::Peer::default())
-        } else {
-            Flow::desynchronised(next, "it was written while another daemon held this connection")
-        };
-        let mut conn = Conn { flow, origin, fills_buffer: false, waiting: std::collections::HashMap::new() };
-        if highest > gate {
-            conn.flow.lost_up_to(highest);
+    /// The kernel half has opened a gate up to `released`: what waited for that is forgotten.
+    pub fn delivered(&mut self, cookie: u64, released: u64) {
+        let Some(conn) = self.conns.get_mut(&cookie) else { return };
+        for (request, _) in conn.rows.extract_if(|_, gate| *gate <= released) {
+            if let Err(error) = self.ledger.waiting_remove(&self.boot_id, cookie, request) {
+                tracing::error!(%error, "the ledger could not forget a delivered request");
+            }
         }
-        self.conns.insert(cookie, conn);
-        let opening = Opening { released: gate, in_step: at_boundary && highest <= gate };
-        let mut commands = vec![Command::Open { cookie, opening }];
-        commands.extend(self.judge_due(cookie));
-        commands
     }
 
     fn wait(&mut self, key: RequestKey, hold: &str) -> Vec<Command> {
         self.counters.requests_held += 1;
         let cookie = key.conn.0;
-        if let Some(conn) = self.conns.get_mut(&cookie) {
-            let gate = conn.flow.number_of(key.index).unwrap_or_else(|| conn.flow.highest());
-            conn.waiting.insert(key.index, gate);
+        let row = match self.adopted.get(&cookie).filter(|adopted| adopted.request == key.index) {
+            Some(adopted) => Some((adopted.gate, adopted.at_boundary, &adopted.origin)),
+            None => self.conns.get_mut(&cookie).and_then(|conn| row_of(conn, key.index)),
+        };
+        if let Some((gate, at_boundary, origin)) = row {
             let row = WaitingRow {
                 hold: hold.to_owned(),
                 conn: cookie,
                 request: key.index,
                 gate,
-                at_boundary: conn.flow.ends_at_boundary(key.index),
-                task: TaskRow { tgid: conn.origin.tgid, start_time: conn.origin.session, boot_id: self.boot_id.clone() },
+                at_boundary,
+                task: TaskRow { tgid: origin.tgid, start_time: origin.session, boot_id: self.boot_id.clone() },
             };
             if let Err(error) = self.ledger.waiting_add(&row) {
-                // After a restart this connection would be refused instead of released: closed, not lost.
+                // After a restart this connection would be undecidable instead of released: closed, not lost.
                 tracing::error!(hold, %error, "a waiting request could not be written to the ledger");
             }
         }
         vec![Command::Wait { cookie }]
     }
+}
 
-    fn forget_waiting(&mut self, key: RequestKey) {
-        if let Err(error) = self.ledger.waiting_remove(&self.boot_id, key.conn.0, key.index) {
-            tracing::error!(%error, "the ledger could not forget a decided request");
-        }
+/// What the ledger is to know of a request that waits, if another daemon could let it go by that: gate, whether the
+/// stream is between two requests behind it, and whose it is.
+fn row_of(conn: &mut Conn, index: u64) -> Option<(u64, bool, &Origin)> {
+    if !conn.flow.stands_alone(index) {
+        return None;
     }
+    let gate = conn.flow.number_of(index)?;
+    conn.rows.insert(index, gate);
+    Some((gate, conn.flow.ends_at_boundary(index), &conn.origin))
 }
 
 /// The record of a request that was not gated.

@@ -8,6 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read},
     os::unix::fs::{FileExt, OpenOptionsExt},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
@@ -42,12 +43,12 @@ impl Poison {
         self.poisoned.contains(&cookie)
     }
 
-    pub fn begin(&self, cookie: u64) {
+    /// Decodes something of a connection; `None` if that panicked. If it ends the daemon, the next one knows of which.
+    pub fn decode<T>(&self, cookie: u64, work: impl FnOnce() -> T) -> Option<T> {
         self.write(cookie);
-    }
-
-    pub fn end(&self) {
+        let done = catch_unwind(AssertUnwindSafe(work));
         self.write(0);
+        done.ok()
     }
 
     fn write(&self, cookie: u64) {
@@ -65,13 +66,21 @@ mod tests {
     fn a_daemon_that_dies_while_decoding_leaves_its_mark() {
         let dir = tempfile::tempdir().unwrap();
         let first = Poison::open(dir.path(), "boot").unwrap();
-        first.begin(41);
-        first.end();
-        first.begin(42);
+        assert_eq!(first.decode(41, || 1), Some(1));
+        first.write(42);
         drop(first); // killed here
         let second = Poison::open(dir.path(), "boot").unwrap();
         assert!(second.is_poisoned(42) && !second.is_poisoned(41));
         drop(second);
         assert!(!Poison::open(dir.path(), "boot").unwrap().is_poisoned(42));
+    }
+
+    #[test]
+    fn a_panic_is_no_end_of_the_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Poison::open(dir.path(), "boot").unwrap();
+        assert_eq!(first.decode(41, || -> u8 { panic!("a test") }), None);
+        drop(first);
+        assert!(!Poison::open(dir.path(), "boot").unwrap().is_poisoned(41));
     }
 }

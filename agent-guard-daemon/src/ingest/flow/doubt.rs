@@ -30,6 +30,11 @@ impl Doubt {
         self.skipped = 0;
     }
 
+    /// The last write that brought anything new was one or more whole requests.
+    pub(super) fn wrote_whole(&self, position: Position) -> bool {
+        position == Position::Boundary && self.began_at_boundary
+    }
+
     /// A write counts as seen before. True if it could hide a request.
     pub(super) fn skip(&mut self, position: Position, bytes: &[u8], total: u64, whole: bool) -> bool {
         let hides = match position {

@@ -94,6 +94,12 @@ impl Marks {
         self.queue.iter().find(covers).or(self.queue.back()).map(|mark| mark.last)
     }
 
+    /// A write ends at this offset, and no ClientHello in front of that waits for the barrier.
+    pub(super) fn ends_at(&self, offset: u64) -> bool {
+        let in_front = |mark: &&Mark| !matches!(mark.waits, Waits::Offset(end) if end < offset);
+        !self.shut && self.queue.iter().find(in_front).is_some_and(|mark| mark.waits == Waits::Offset(offset))
+    }
+
     /// Opens what need not wait if everything in front of `allowed` may leave; the highest number opened.
     pub(super) fn open(&mut self, allowed: u64) -> Option<u64> {
         let mut opened = None;

@@ -525,3 +525,39 @@ fn a_replaced_flow_holds_what_was_held_and_takes_no_old_answer() {
     c.write(GET);
     c.stays();
 }
+
+#[test]
+fn whole_requests_twice_under_one_number_are_two() {
+    let mut c = Connection::new();
+    let twice = vec![captured(DELETE, DELETE.len()), captured(DELETE, DELETE.len())];
+    c.flow.gated(1, Gated::Writes(twice), false);
+    c.allow_next();
+    c.stays();
+    c.allow_next();
+    c.opens(1, true);
+}
+
+#[test]
+fn only_the_first_request_with_a_write_that_ends_there_stands_alone() {
+    let mut c = Connection::new();
+    c.write(GET);
+    c.write(DELETE);
+    c.write(&[DELETE, GET].concat());
+    let [first, second, third] = [(); 3].map(|()| c.due(Stage::Whole));
+    assert!(c.flow.stands_alone(first) && !c.flow.stands_alone(second));
+    c.flow.allow(first);
+    assert!(c.flow.stands_alone(second) && !c.flow.stands_alone(third));
+    c.flow.allow(second);
+    assert!(!c.flow.stands_alone(third), "its write ends behind another request");
+}
+
+#[test]
+fn a_request_behind_a_closed_hello_does_not_stand_alone() {
+    let mut c = Connection::new();
+    let hello = c.hello();
+    c.write(DELETE);
+    let index = c.due(Stage::Whole);
+    assert!(!c.flow.stands_alone(index));
+    c.flow.hello_passed(hello);
+    assert!(c.flow.stands_alone(index));
+}
