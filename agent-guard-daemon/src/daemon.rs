@@ -5,7 +5,8 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use crate::{
     guard::{self, Config, Ending},
     kernel::pins,
-    live, logging, settings::Settings,
+    live, logging,
+    settings::Settings,
 };
 use anyhow::Context;
 use clap::Parser;
@@ -72,7 +73,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             eprintln!("{}: {}. {} {}", finding.check, finding.finding, finding.consequence, finding.remedy);
         }
     }
-    eprintln!("agent-guardd {} guards; control socket {}", env!("CARGO_PKG_VERSION"), arguments.socket.display());
+    eprintln!(
+        "agent-guardd {} guards; control socket {}",
+        env!("CARGO_PKG_VERSION"),
+        arguments.socket.display()
+    );
     println!("READY");
     std::io::stdout().flush().context("cannot print READY")?;
     let on_signal = if arguments.ephemeral {

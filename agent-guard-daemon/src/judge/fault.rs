@@ -1,5 +1,5 @@
-//! Decoders that fail on demand, to show what becomes of a connection on which one does. Compiled in by the feature
-//! `fault-injection` only; without it nothing here does anything.
+//! Decoders that fail on demand, to show what becomes of a connection on which one does. Compiled in for tests and by
+//! the feature `fault-injection` only; otherwise nothing here does anything.
 
 use crate::ingest::flow::Gated;
 
@@ -7,17 +7,30 @@ use crate::ingest::flow::Gated;
 /// `AGENT_GUARD_TEST_PANIC_ON` panics.
 #[cfg(feature = "fault-injection")]
 pub(super) fn meet(what: &Gated) {
-    let Gated::Writes(writes) = what else { return };
-    let contains = |variable: &str| {
+    let named = |variable: &str| {
         let text = std::env::var(variable).unwrap_or_default();
-        let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        !text.is_empty() && writes.iter().any(|write| is_in(&write.bytes))
+        !text.is_empty() && contains(what, text.as_bytes())
     };
-    if contains("AGENT_GUARD_TEST_ABORT_ON") {
+    if named("AGENT_GUARD_TEST_ABORT_ON") {
         std::process::abort();
     }
-    assert!(!contains("AGENT_GUARD_TEST_PANIC_ON"), "told to fail on this write");
+    assert!(!named("AGENT_GUARD_TEST_PANIC_ON"), "told to fail on this write");
 }
 
-#[cfg(not(feature = "fault-injection"))]
+/// What unit tests write to have a decoder panic.
+#[cfg(all(test, not(feature = "fault-injection")))]
+pub(super) const PANIC: &str = "/panics-in-unit-tests";
+
+#[cfg(all(test, not(feature = "fault-injection")))]
+pub(super) fn meet(what: &Gated) {
+    assert!(!contains(what, PANIC.as_bytes()), "told to fail on this write");
+}
+
+#[cfg(not(any(test, feature = "fault-injection")))]
 pub(super) fn meet(_what: &Gated) {}
+
+#[cfg(any(test, feature = "fault-injection"))]
+fn contains(what: &Gated, text: &[u8]) -> bool {
+    let Gated::Writes(writes) = what else { return false };
+    writes.iter().any(|write| write.bytes.windows(text.len()).any(|window| window == text))
+}

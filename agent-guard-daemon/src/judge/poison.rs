@@ -26,7 +26,8 @@ impl Poison {
     /// As the file system says.
     pub fn open(state_dir: &Path, boot_id: &str) -> io::Result<Poison> {
         let path = state_dir.join(format!("decoding-{boot_id}"));
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut word = [0; 8];
         let mut poisoned = HashSet::new();
         if file.read(&mut word)? == 8 && word != [0; 8] {

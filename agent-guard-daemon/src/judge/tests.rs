@@ -1,4 +1,4 @@
-use agent_guard_api::{HoldState, Harm};
+use agent_guard_api::{Harm, HoldState};
 use agent_guard_core::{effect::Person, engine::Settings};
 
 use super::*;
@@ -105,7 +105,14 @@ fn judge(state: &std::path::Path) -> Judge {
 }
 
 fn origin(released: u64) -> Origin {
-    Origin { tgid: 1, session: 1, agent: "agent".to_owned(), processes: Vec::new(), observed: false, released }
+    Origin {
+        tgid: 1,
+        session: 1,
+        agent: "agent".to_owned(),
+        processes: Vec::new(),
+        observed: false,
+        released,
+    }
 }
 
 fn gate(released: u64, gated: u64) -> ClosedGate {
@@ -273,4 +280,59 @@ fn a_head_that_is_harmless_without_its_body_leaves_for_the_server_to_ask_for_it(
     let head = b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     assert_eq!(opened(&desk.write(1, head)), [(1, false)]);
     desk.write(2, b"body");
+}
+
+#[cfg(not(feature = "fault-injection"))]
+mod panics {
+    use super::*;
+
+    fn pill() -> Vec<u8> {
+        format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", fault::PANIC).into_bytes()
+    }
+
+    #[test]
+    fn a_panic_holds_its_write_and_frees_nothing_in_front_of_it() {
+        let mut desk = Desk::new();
+        desk.write(1, DELETE);
+        assert_eq!(opened(&desk.write(2, &pill())), []);
+        assert_eq!(desk.pending().len(), 2);
+        // The first hold's answer is for a flow that is gone.
+        assert_eq!(opened(&desk.approve_one()), []);
+        assert_eq!(desk.pending()[0].harm, Harm::Undecidable);
+        assert_eq!(opened(&desk.approve_one()), [(2, false)]);
+    }
+
+    #[test]
+    fn a_panic_on_what_passed_already_ends_nothing() {
+        let mut desk = Desk::new();
+        let mut seen = desk.seen(COOKIE, 0, &pill());
+        seen.fast = true;
+        assert!(desk.judge.on(Report::Write(origin(0), seen)).is_empty());
+        assert_eq!(opened(&desk.write(1, GET)), [(1, true)]);
+    }
+}
+
+#[test]
+fn a_request_on_which_the_classifier_fails_is_undecidable() {
+    let mut flow = Flow::new(1, Peer::default());
+    let write = CapturedWrite { number: 1, bytes: DELETE.to_vec(), total: DELETE.len() as u64 };
+    flow.gated(1, Gated::Writes(vec![write]), false);
+    let seen =
+        subject::unjudgeable(RequestKey { conn: ConnId(1), index: 0 }, &origin(0), &flow.due().unwrap());
+    assert!(seen.operation.harm == Harm::Undecidable && !seen.whole);
+    assert_eq!(seen.excerpt, "DELETE /x");
+}
+
+#[test]
+fn an_adopted_hold_that_is_refused_stays_closed() {
+    let mut desk = Desk::new();
+    desk.write(1, DELETE);
+    let (mut desk, _) = desk.restart(&[gate(0, 1)]);
+    let commands = desk.judge.refuse_all("a test");
+    assert!(commands.iter().any(|command| matches!(command, Command::Break { cookie: COOKIE, .. })));
+    assert_eq!(desk.judge.highest(COOKIE), 1, "the sweep finds nothing new");
+    assert!(desk.lost(1).is_empty() && desk.write(2, GET).is_empty());
+    assert_eq!(desk.rows().len(), 1);
+    desk.judge.on(Report::Gone { cookie: COOKIE });
+    assert!(desk.rows().is_empty());
 }

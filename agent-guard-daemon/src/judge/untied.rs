@@ -79,7 +79,13 @@ impl Untied {
 
     /// What an object wrote up to the write that was seen to leave. `handshake_after`: its connection's ClientHello left
     /// after this moment.
-    pub(super) fn take(&mut self, tgid: u32, ssl: u64, number: u64, handshake_after: Option<Moment>) -> Gated {
+    pub(super) fn take(
+        &mut self,
+        tgid: u32,
+        ssl: u64,
+        number: u64,
+        handshake_after: Option<Moment>,
+    ) -> Gated {
         let Some(process) = self.processes.get_mut(&tgid) else { return Gated::Lost };
         let Some(Object::Kept(kept)) = process.objects.get_mut(&ssl) else {
             self.forget(tgid, ssl);
@@ -139,7 +145,10 @@ impl Process {
 }
 
 /// Leaves out each write that was offered again and cannot have been sent before that.
-fn without_unsent(taken: Vec<(Moment, CapturedWrite)>, handshake_after: Option<Moment>) -> Vec<CapturedWrite> {
+fn without_unsent(
+    taken: Vec<(Moment, CapturedWrite)>,
+    handshake_after: Option<Moment>,
+) -> Vec<CapturedWrite> {
     let mut writes: Vec<(Moment, CapturedWrite)> = Vec::with_capacity(taken.len());
     for (at, write) in taken {
         let repeated = writes.last().is_some_and(|(earlier, last)| {
