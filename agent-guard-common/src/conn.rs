@@ -19,14 +19,21 @@ pub struct Socket {
     pub boundary: u32,
     /// TCP sequence number of the ClientHello that raised the gate, so that its repetitions do not raise it again.
     pub hello_seq: u32,
-    /// Last acknowledgement number that a held packet would have carried; see `Kind::Ack`.
+    /// Last acknowledgement number that a held packet would have carried; see `event::Ack`.
     pub last_ack: u32,
     /// Packets dropped on this socket.
     pub held_packets: u64,
     pub session: u64,
     /// `Task::image` of the process when `ssl` was tied.
     pub image: u32,
+    /// TCP sequence number at which the next TLS record starts; valid with [`Socket::TLS`], while `ssl` is 0.
+    pub next_record: u32,
+    /// TCP sequence number behind the last application data that nothing accounts for.
+    pub stray_end: u32,
     pub reserved: u32,
+    /// Used while a packet's records are looked at. Kept here and not in registers, so that the verifier does not follow
+    /// each combination by itself.
+    pub scratch: u64,
 }
 
 impl Socket {
@@ -36,14 +43,14 @@ impl Socket {
     pub const HELLO: u32 = 2;
     /// `boundary` is set.
     pub const BOUNDARY: u32 = 4;
-    /// An application-data record has left or was held; a Finished can no longer be expected.
-    pub const APP_DATA: u32 = 8;
+    /// The Finished of the handshake was seen; a second one is application data.
+    pub const FINISHED: u32 = 8;
     /// Plaintext was seen leaving and reported once.
     pub const PLAIN: u32 = 16;
     /// TLS records were seen on it.
     pub const TLS: u32 = 32;
-    /// Application data was seen that no probed write accounts for; the daemon was asked once.
-    pub const OPAQUE: u32 = 64;
+    /// `stray_end` is set.
+    pub const STRAY: u32 = 64;
 }
 
 /// Value of `RELEASED`, keyed by socket cookie. Written by the daemon only; created and removed by the kernel half.
@@ -51,11 +58,26 @@ impl Socket {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
 pub struct Released {
-    /// The gate's second word: the highest write up to which every write was judged and allowed.
+    /// Tagged ([`tagged`]). The gate's second word: the highest write up to which every write was judged and allowed.
     pub released: u64,
-    /// The fast path is open while `gated`, `released` and this word are equal and not 0: the stream is in step,
+    /// Tagged. The fast path is open while `gated`, `released` and this word are equal and not 0: the stream is in step,
     /// between two requests.
     pub in_step: u64,
+}
+
+/// A word of the daemon with the cookie that it is for: map elements are recycled under their readers, and another
+/// socket's word must count as none. 40 bits of number, 24 of cookie.
+#[inline(always)]
+#[must_use]
+pub const fn tagged(cookie: u64, number: u64) -> u64 {
+    (cookie & 0xff_ffff) << 40 | number & 0xff_ffff_ffff
+}
+
+/// The number in a tagged word, 0 if it is another socket's.
+#[inline(always)]
+#[must_use]
+pub const fn untagged(cookie: u64, word: u64) -> u64 {
+    if word >> 40 == cookie & 0xff_ffff { word & 0xff_ffff_ffff } else { 0 }
 }
 
 /// Key of `TIES`: a TLS object of a process.
@@ -79,17 +101,7 @@ pub struct Pending {
     pub len: u64,
     pub session: u64,
     pub tgid: u32,
+    pub tid: u32,
     pub image: u32,
     pub agent: u32,
-    pub reserved: u32,
-}
-
-/// Value of `UNTIED`, keyed by tgid: gated writes of a process whose socket is not known.
-/// The process has some while `raised > tied + resolved` (`RESOLVED` is the daemon's word).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
-pub struct Untied {
-    pub raised: u64,
-    pub tied: u64,
 }

@@ -12,8 +12,8 @@ pub const MAP_FULL: u32 = 7;
 pub const CONNECT_REFUSED: u32 = 8;
 pub const HELLOS: u32 = 9;
 pub const TIES_MADE: u32 = 10;
-/// Application data on an untied socket dropped because its process has untied writes.
-pub const UNTIED_HELD: u32 = 11;
+/// Times that application data was held because no probed write accounts for it.
+pub const STRAYS: u32 = 11;
 pub const PLAINTEXT: u32 = 12;
 /// Fast-path records that were lost because the ring was full (the request itself had been let go).
 pub const LOST_RECORD: u32 = 13;

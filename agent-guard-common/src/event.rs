@@ -194,21 +194,18 @@ pub struct Ack {
 pub struct Stray {
     pub header: Header,
     pub cookie: u64,
-    /// Value of the socket's `gated` word, for [`Stray::OPAQUE`].
+    /// Value of the socket's `gated` word, for [`Stray::UNACCOUNTED`].
     pub gate: u64,
-    /// [`Stray::UNTIED`] ...
+    /// [`Stray::PLAIN`] ...
     pub what: u32,
-    /// Length field of the first TLS record in the packet.
-    pub record: u32,
+    pub reserved: u32,
 }
 
 impl Stray {
-    /// Application data on an untied socket, dropped because its process has untied writes.
-    pub const UNTIED: u32 = 0;
     /// The first bytes of a connection are in the clear.
     pub const PLAIN: u32 = 1;
     /// Application data that no probed write accounts for; the gate was raised for it.
-    pub const OPAQUE: u32 = 2;
+    pub const UNACCOUNTED: u32 = 2;
 }
 
 /// A TLS object was freed, cleared or given another socket.

@@ -3,7 +3,7 @@
 use core::mem::{offset_of, size_of};
 
 use crate::{
-    conn::{Pending, Released, Socket, TlsObject, Untied},
+    conn::{Pending, Released, Socket, TlsObject},
     event::{Ack, Address, Exec, Exit, Header, Hello, Refused, Slot, SocketEvent, Stray, Tied, Unbound, Write},
     maps::{CHUNK_BYTES, HELLO_BYTES},
     task::{Agent, ExeKey, Task},
@@ -16,7 +16,7 @@ macro_rules! layout {
 layout! {
     Header = 40, Write = 96, Tied = 80, Hello = 88 + HELLO_BYTES, Address = 24, SocketEvent = 88, Exec = 56, Exit = 48,
     Refused = 72, Ack = 176, Stray = 64, Unbound = 56, Slot = 96 + CHUNK_BYTES, Task = 32, Agent = 8, ExeKey = 16,
-    Socket = 64, Released = 16, TlsObject = 16, Pending = 48, Untied = 16,
+    Socket = 80, Released = 16, TlsObject = 16, Pending = 48,
 }
 
 const _: () = assert!(offset_of!(Header, kind) == 2 && offset_of!(Header, len) == 4 && offset_of!(Header, session) == 24);

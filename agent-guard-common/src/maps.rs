@@ -11,7 +11,7 @@ pub const MAX_PENDING: u32 = 8_192;
 /// Copy slots: threads that may copy a TLS write at the same time.
 pub const SLOTS: u32 = 48;
 /// Slots that one process may own at a time, so that its stuck copies delay nobody else.
-pub const SLOTS_PER_PROCESS: u64 = 8;
+pub const SLOTS_PER_PROCESS: u32 = 8;
 /// Bytes of a write that one event carries.
 pub const CHUNK_BYTES: usize = 65_536;
 /// Chunks of one write that are copied: 1 MiB. What lies behind is told by `total`.
@@ -23,6 +23,6 @@ pub const HELLO_BYTES: usize = 2_048;
 
 /// Every pinned map by name, as the loader sees it.
 pub const NAMES: &[&str] = &[
-    "EVENTS", "TASKS", "SOCKETS", "RELEASED", "TIES", "PENDING", "UNTIED", "RESOLVED", "SLOTS_MAP", "SLOT_OWNERS", "COUNTERS",
+    "EVENTS", "TASKS", "SOCKETS", "RELEASED", "TIES", "PENDING", "SLOTS_MAP", "SLOT_OWNERS", "COUNTERS",
     "AGENTS", "MATCH_UID", "MATCH_CGROUP", "MATCH_EXE", "SEQUENCE",
 ];

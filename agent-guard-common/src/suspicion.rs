@@ -13,58 +13,92 @@ pub const STEMS: &[[u8; 4]] = &[
     *b"with", *b"zero",
 ];
 
+/// Four letters out of what names a call in a query (`action=`, `method=`, `query=`, `cmd=`), and the shortest word for
+/// removal as a path segment.
+const CALLS: &[[u8; 4]] = &[*b"cmd=", *b"ery=", *b"hod=", *b"ion=", *b"/rm/", *b"/rm?", *b"/rm "];
+
+/// Four letters out of the names of fields that announce a body, an upgrade, another method or another target:
+/// Content-Length, Transfer-Encoding, Upgrade, Expect, X-HTTP-Method-Override and its kin, X-Amz-Target, HTTP2-Settings,
+/// X-Original-URL, X-Rewrite-URL. CGI turns hyphens into underscores, so a server may take either.
+const FIELDS: &[[u8; 4]] = &[
+    *b"leng", *b"sfer", *b"grad", *b"xpec", *b"verr", *b"etho", *b"targ", *b"2-se", *b"2_se", *b"-url", *b"_url", *b"-uri",
+    *b"_uri",
+];
+
 const SLOTS: usize = 512;
 
-/// Multiplier under which no two stems share a slot: the kernel half looks once, without a chain of comparisons
-/// (which the verifier would follow one by one).
-const MULTIPLIER: u32 = find_multiplier();
+/// Words in slots that no two of them share: the kernel half looks once, without a chain of comparisons (which the
+/// verifier would follow one by one).
+struct Table {
+    multiplier: u32,
+    /// 0 where there is no word.
+    slots: [u32; SLOTS],
+}
 
-/// Each stem in its slot; 0 elsewhere.
-static TABLE: [u32; SLOTS] = table(MULTIPLIER);
+static LINE: Table = table(&[STEMS, CALLS]);
+static FIELD: Table = table(&[FIELDS]);
 
-/// True if the last four bytes of a request line, lower-cased, the latest in the lowest byte, are a stem.
+/// Set in every byte before it is looked up: makes letters lower case. Other bytes change too (`_` becomes DEL, CR a
+/// hyphen), in the tables as in the text, so that two of them may look alike: a doubt more, never one less.
+pub const FOLD: u8 = 0x20;
+
+/// True if the last four bytes of a request line, folded, the latest in the lowest byte, are suspicious.
 #[inline(always)]
 #[must_use]
-pub fn is_stem(last_four: u32) -> bool {
-    // SAFETY: `slot` is below SLOTS. Volatile, so that the table is read and not turned into comparisons again.
-    unsafe { core::ptr::read_volatile((&raw const TABLE).cast::<u32>().add(slot(last_four, MULTIPLIER))) == last_four }
+pub fn in_line(last_four: u32) -> bool {
+    LINE.has(last_four)
 }
 
-const fn slot(stem: u32, multiplier: u32) -> usize {
-    (stem.wrapping_mul(multiplier) >> 23) as usize & (SLOTS - 1)
+/// The same for a field line.
+#[inline(always)]
+#[must_use]
+pub fn in_field(last_four: u32) -> bool {
+    FIELD.has(last_four)
 }
 
-const fn find_multiplier() -> u32 {
+impl Table {
+    #[inline(always)]
+    fn has(&self, word: u32) -> bool {
+        // SAFETY: a slot is below SLOTS. Volatile, so that the table is read and not turned into comparisons again.
+        unsafe {
+            let multiplier = core::ptr::read_volatile(&raw const self.multiplier);
+            core::ptr::read_volatile((&raw const self.slots).cast::<u32>().add(slot(word, multiplier))) == word
+        }
+    }
+}
+
+#[inline(always)]
+const fn slot(word: u32, multiplier: u32) -> usize {
+    (word.wrapping_mul(multiplier) >> 23) as usize & (SLOTS - 1)
+}
+
+const fn table(lists: &[&[[u8; 4]]]) -> Table {
     let mut multiplier = 0x9e37_79b1_u32;
-    while !is_perfect(multiplier) {
+    loop {
+        if let Some(slots) = place(lists, multiplier) {
+            return Table { multiplier, slots };
+        }
         multiplier = multiplier.wrapping_add(0x3c6e_f362);
     }
-    multiplier
 }
 
-const fn is_perfect(multiplier: u32) -> bool {
-    let mut used = [false; SLOTS];
-    let mut index = 0;
-    while index < STEMS.len() {
-        let at = slot(u32::from_be_bytes(STEMS[index]), multiplier);
-        if used[at] {
-            return false;
+const fn place(lists: &[&[[u8; 4]]], multiplier: u32) -> Option<[u32; SLOTS]> {
+    let mut slots = [0; SLOTS];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut index = 0;
+        while index < lists[list].len() {
+            let word = u32::from_be_bytes(lists[list][index]) | 0x2020_2020;
+            let at = slot(word, multiplier);
+            if slots[at] != 0 {
+                return None;
+            }
+            slots[at] = word;
+            index += 1;
         }
-        used[at] = true;
-        index += 1;
+        list += 1;
     }
-    true
-}
-
-const fn table(multiplier: u32) -> [u32; SLOTS] {
-    let mut table = [0; SLOTS];
-    let mut index = 0;
-    while index < STEMS.len() {
-        let stem = u32::from_be_bytes(STEMS[index]);
-        table[slot(stem, multiplier)] = stem;
-        index += 1;
-    }
-    table
+    Some(slots)
 }
 
 #[cfg(test)]
@@ -72,11 +106,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stem_is_found_and_nothing_else() {
-        for stem in STEMS {
-            assert!(is_stem(u32::from_be_bytes(*stem)));
-        }
-        assert!(!is_stem(u32::from_be_bytes(*b"list")));
-        assert!(!is_stem(0x0101_0101));
+    fn every_word_is_found_and_nothing_else() {
+        let folded = |word: &[u8; 4]| u32::from_be_bytes(word.map(|byte| byte | FOLD));
+        assert!(STEMS.iter().chain(CALLS).all(|word| in_line(folded(word))));
+        assert!(FIELDS.iter().all(|word| in_field(folded(word))));
+        assert!(!in_line(u32::from_be_bytes(*b"list")) && !in_field(u32::from_be_bytes(*b"host")));
+        assert!(!in_line(0x0101_0101));
     }
 }

@@ -15,7 +15,8 @@ pub struct Task {
     pub root: u32,
     /// Raised by every exec, so that TLS objects of an earlier program are not mistaken for new ones.
     pub image: u32,
-    pub reserved: u32,
+    /// Copy slots that its threads own.
+    pub slots: u32,
 }
 
 /// Value of `AGENTS`, keyed by the agent's index. Written by the daemon.
@@ -35,6 +36,8 @@ impl Agent {
     pub const FROZEN: u32 = 2;
     /// Everything passes and is recorded (`mode = "observe"`): writes are copied, never gated.
     pub const OBSERVE: u32 = 4;
+    /// Connections that cannot be read are let through (`opaque = "allow"`).
+    pub const OPAQUE: u32 = 8;
 }
 
 /// Number of entries of `AGENTS`.

@@ -69,12 +69,15 @@ pub struct Guard {
     scanned: mpsc::Receiver<Scanned>,
     /// ClientHellos whose process is being scanned.
     held_hellos: Vec<barrier::HeldHello>,
-    /// Untied sockets whose application data was dropped, by process.
-    strays: HashMap<u32, HashMap<u64, Instant>>,
+    /// Connections that were to be broken and are not yet.
+    broken: HashSet<u64>,
+    /// How often the ring was found empty.
+    drains: u64,
     addresses: HashMap<u64, String>,
     requests: tokio::sync::mpsc::Receiver<ApiRequest>,
     wake: OwnedFd,
-    suspects: HashSet<(u64, u64)>,
+    /// Gates above what is known, with `drains` when they were seen first.
+    suspects: HashMap<(u64, u64), u64>,
     losses: u64,
     next_sweep: Instant,
     next_session: u64,
@@ -167,7 +170,16 @@ impl Guard {
         }
     }
 
-    fn report(&mut self, report: Report) {
+    fn report(&mut self, mut report: Report) {
+        // A connection that an earlier daemon left between two requests goes on behind what it let go.
+        if let Some((origin, cookie)) = report.source()
+            && self.judge.highest(cookie) == 0
+            && let Some(words) = self.maps.released(cookie)
+            && words.in_step != 0
+            && words.in_step == words.released
+        {
+            origin.released = words.released;
+        }
         let commands = self.judge.on(report);
         self.execute(commands);
     }

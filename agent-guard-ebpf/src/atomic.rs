@@ -15,6 +15,16 @@ pub unsafe fn add(word: *mut u64, value: u64) -> u64 {
     unsafe { atomic_xadd::<u64, u64, SEQ_CST>(word, value) }
 }
 
+/// Adds to a half word and returns what it was.
+///
+/// # Safety
+/// `word` points into a live map value and is 4-byte aligned.
+#[inline(always)]
+pub unsafe fn add32(word: *mut u32, value: u32) -> u32 {
+    // SAFETY: forwarded to the caller.
+    unsafe { atomic_xadd::<u32, u32, SEQ_CST>(word, value) }
+}
+
 /// Reads a word behind everything that was read or written before.
 ///
 /// # Safety

@@ -7,11 +7,11 @@ use agent_guard_common::{
     event::Slot,
     maps::{CHUNK_BYTES, SLOTS, SLOTS_PER_PROCESS},
 };
-use aya_ebpf::helpers::generated::{bpf_copy_from_user, bpf_loop};
+use aya_ebpf::helpers::generated::{bpf_copy_from_user, bpf_get_smp_processor_id, bpf_loop};
 
 use crate::{
     atomic,
-    maps::{SLOT_OWNERS, SLOTS_MAP, SlotOwners},
+    maps::{SLOT_OWNERS, SLOTS_MAP, SlotOwners, TASKS},
 };
 
 /// A slot owned by this thread. Give it back with [`give_back`]: the verifier follows no destructors.
@@ -27,21 +27,44 @@ const ATTEMPTS: u32 = 3;
 #[repr(C)]
 struct Search {
     owners: *const SlotOwners,
-    tgid: u64,
+    start: u64,
     free: u64,
-    mine: u64,
 }
 
 /// Takes a free slot for the thread `pid_tgid`.
 #[inline(always)]
 pub fn take(pid_tgid: u64) -> Option<Owned> {
+    let task = TASKS.get_ptr_mut((pid_tgid >> 32) as u32)?;
+    // SAFETY: the map value is alive while the program runs; the word is only accessed atomically.
+    if unsafe { atomic::add32(&raw mut (*task).slots, 1) } < SLOTS_PER_PROCESS
+        && let Some(owned) = take_free(pid_tgid)
+    {
+        return Some(owned);
+    }
+    leave(pid_tgid);
+    None
+}
+
+/// One slot less for the process.
+#[inline(always)]
+fn leave(pid_tgid: u64) {
+    if let Some(task) = TASKS.get_ptr_mut((pid_tgid >> 32) as u32) {
+        // SAFETY: as in `take`.
+        unsafe { atomic::add32(&raw mut (*task).slots, u32::MAX) };
+    }
+}
+
+#[inline(always)]
+fn take_free(pid_tgid: u64) -> Option<Owned> {
     let owners = SLOT_OWNERS.get_ptr_mut(0)?;
     for _ in 0..ATTEMPTS {
-        let mut search = Search { owners, tgid: pid_tgid >> 32, free: u64::from(SLOTS), mine: 0 };
+        // SAFETY: no arguments, no side effects.
+        let start = u64::from(unsafe { bpf_get_smp_processor_id() }) * 8 % u64::from(SLOTS);
+        let mut search = Search { owners, start, free: u64::from(SLOTS) };
         // SAFETY: the callback has the signature that the helper demands and reads nothing but the owners.
         unsafe { bpf_loop(SLOTS, look_at as *const () as *mut _, (&raw mut search).cast(), 0) };
-        if search.free >= u64::from(SLOTS) || search.mine >= SLOTS_PER_PROCESS {
-            return None;
+        if search.free >= u64::from(SLOTS) {
+            break;
         }
         let index = search.free as u32;
         // SAFETY: `index` was bounded above; the word is only accessed atomically.
@@ -52,19 +75,22 @@ pub fn take(pid_tgid: u64) -> Option<Owned> {
     None
 }
 
-/// One slot's owner: nobody, this process, or somebody else.
+/// One slot: has it an owner?
 unsafe extern "C" fn look_at(index: u64, search: *mut Search) -> i64 {
     // SAFETY: the helper hands back the pointer to the `Search` that it was given; `index` is checked.
     unsafe {
         let search = &mut *search;
+        // From another place on for each CPU, so that two takers want two slots.
+        let mut index = index + search.start;
+        if index >= u64::from(SLOTS) {
+            index -= u64::from(SLOTS);
+        }
         if index >= u64::from(SLOTS) {
             return 1;
         }
         let owner = core::ptr::read_volatile((&raw const (*search.owners).owners).cast::<u64>().add(index as usize));
         if owner == 0 {
             search.free = index;
-        } else if owner >> 32 == search.tgid {
-            search.mine += 1;
         }
     }
     0
@@ -72,7 +98,8 @@ unsafe extern "C" fn look_at(index: u64, search: *mut Search) -> i64 {
 
 /// Frees the slot.
 #[inline(always)]
-pub fn give_back(owned: &Owned) {
+pub fn give_back(owned: &Owned, pid_tgid: u64) {
+    leave(pid_tgid);
     if owned.index >= SLOTS {
         return;
     }

@@ -4,7 +4,7 @@
 //! only empty line in it, without anything that announces a body, an upgrade, another method, or a call hidden in
 //! the request line. Each condition has a test that hides a DELETE behind it (`tests/tests/fast_path.rs`).
 
-use agent_guard_common::{event::Slot, maps::FAST_PATH_BYTES, suspicion::is_stem};
+use agent_guard_common::{event::Slot, maps::FAST_PATH_BYTES, suspicion};
 use aya_ebpf::helpers::generated::bpf_loop;
 
 /// State of the scan over one head. Lives on the stack of the probe; the callback gets a pointer to it.
@@ -12,8 +12,10 @@ use aya_ebpf::helpers::generated::bpf_loop;
 struct Scan {
     slot: *const Slot,
     len: u64,
-    /// The last eight bytes, lower-cased, the latest lowest.
-    window: u64,
+    /// The last bytes, the latest lowest.
+    raw: u64,
+    /// The same, folded ([`suspicion::FOLD`]).
+    folded: u64,
     /// 0 in the request line, 1 in the fields, 2 behind the empty line.
     part: u64,
     /// Set as soon as a condition fails.
@@ -26,7 +28,7 @@ pub fn is_harmless_head(slot: *const Slot, len: u64) -> bool {
     if len < 18 || len > FAST_PATH_BYTES as u64 || !starts_safe(slot) {
         return false;
     }
-    let mut scan = Scan { slot, len, window: 0, part: 0, doubt: 0 };
+    let mut scan = Scan { slot, len, raw: 0, folded: 0, part: 0, doubt: 0 };
     // SAFETY: the callback has the signature that the helper demands and touches nothing but `scan` and the slot.
     let loops = unsafe {
         bpf_loop(
@@ -49,7 +51,8 @@ fn starts_safe(slot: *const Slot) -> bool {
         || first == u64::from_be_bytes(*b"OPTIONS ")
 }
 
-/// One byte of the head. Returns 1 to end the loop.
+/// One byte of the head. Returns 1 to end the loop. Branches are few: the verifier follows each of them for each state
+/// of the scan.
 unsafe extern "C" fn step(index: u64, scan: *mut Scan) -> i64 {
     // SAFETY: the helper hands back the pointer to the `Scan` that it was given.
     let scan = unsafe { &mut *scan };
@@ -58,84 +61,59 @@ unsafe extern "C" fn step(index: u64, scan: *mut Scan) -> i64 {
     }
     // SAFETY: `index` is within the slot's bytes.
     let byte = unsafe { *(&raw const (*scan.slot).bytes).cast::<u8>().add(index as usize) };
-    let before = scan.window & 0xff;
-    let lower = if byte.is_ascii_uppercase() { byte | 0x20 } else { byte };
-    let window = scan.window << 8 | u64::from(lower);
-    scan.window = window;
-    if !is_plain(byte, before) || scan.part == 2 {
+    let before = scan.raw as u8;
+    scan.raw = scan.raw << 8 | u64::from(byte);
+    scan.folded = scan.folded << 8 | u64::from(byte | suspicion::FOLD);
+    let suspicious = if scan.part == 0 {
+        hides_a_call(byte, scan.folded as u32)
+            || (byte == b'\n' && !ends_in_version(scan.slot, index))
+    } else {
+        suspicion::in_field(scan.folded as u32)
+    };
+    if suspicious || scan.part == 2 || !is_plain(byte, before) {
         scan.doubt = 1;
         return 1;
     }
-    if scan.part == 0 {
-        if hides_a_call(window) {
-            scan.doubt = 1;
-            return 1;
-        }
-        if byte == b'\n' {
-            if !ends_in_version(window) {
-                scan.doubt = 1;
-                return 1;
-            }
-            scan.part = 1;
-        }
-    } else if announces_more(window) {
-        scan.doubt = 1;
-        return 1;
-    }
-    if window as u32 == u32::from_be_bytes(*b"\r\n\r\n") {
-        scan.part = 2;
+    if byte == b'\n' {
+        scan.part = if before_line_end(scan.raw) { 2 } else { 1 };
     }
     0
 }
 
-/// Printable ASCII, or a line end that is CRLF, not followed by a fold.
+/// The line that ends here is empty.
 #[inline(always)]
-fn is_plain(byte: u8, before: u64) -> bool {
-    if byte == b'\n' {
-        return before == u64::from(b'\r');
-    }
-    if before == u64::from(b'\r') {
-        return false;
-    }
-    if byte == b' ' {
-        return before != u64::from(b'\n');
-    }
-    byte == b'\r' || (byte > b' ' && byte < 0x7f)
+fn before_line_end(raw: u64) -> bool {
+    raw as u32 == u32::from_be_bytes(*b"\r\n\r\n")
 }
 
-/// The request line ends in `/1.0` or `/1.1` and CRLF (of `HTTP/1.1`; the rest of the word was seen before).
+/// Printable ASCII, or a line end that is CRLF, not followed by a fold.
 #[inline(always)]
-fn ends_in_version(window: u64) -> bool {
-    window == u64::from_be_bytes(*b"tp/1.1\r\n") || window == u64::from_be_bytes(*b"tp/1.0\r\n")
+fn is_plain(byte: u8, before: u8) -> bool {
+    match (before, byte) {
+        (b'\r', b'\n') => true,
+        (b'\r', _) | (_, b'\n') | (b'\n', b' ') => false,
+        (_, b'\r') => true,
+        _ => byte >= b' ' && byte < 0x7f,
+    }
+}
+
+/// The request line ends in ` HTTP/1.0` or ` HTTP/1.1` and CRLF, the last byte of which is at `index`.
+#[inline(always)]
+fn ends_in_version(slot: *const Slot, index: u64) -> bool {
+    if index < 10 || index >= FAST_PATH_BYTES as u64 {
+        return false;
+    }
+    // SAFETY: the eleven bytes up to `index` are within the slot's.
+    let (word, minor) = unsafe {
+        let start = (&raw const (*slot).bytes).cast::<u8>().add(index as usize - 10);
+        (start.cast::<[u8; 8]>().read_unaligned(), *start.add(8))
+    };
+    u64::from_be_bytes(word) == u64::from_be_bytes(*b" HTTP/1.") && minor & 0xfe == b'0'
 }
 
 /// Something in the request line that could make a safe method act: an encoded byte, a path parameter, an absolute
 /// URI, a destroying word, or a parameter that names a call.
 #[inline(always)]
-fn hides_a_call(window: u64) -> bool {
-    let byte = window as u8;
-    byte == b'%'
-        || byte == b';'
-        || window & 0xff_ffff == u64::from(u32::from_be_bytes(*b"\0://"))
-        || is_stem(window as u32)
-        || window & 0xff_ffff_ffff_ffff == u64::from_be_bytes(*b"\0action=")
-        || window & 0xff_ffff_ffff_ffff == u64::from_be_bytes(*b"\0method=")
-        || window & 0xffff_ffff_ffff == u64::from_be_bytes(*b"\0\0query=")
-        || window as u32 == u32::from_be_bytes(*b"cmd=")
-        || window as u32 == u32::from_be_bytes(*b"/rm/")
-        || window as u32 == u32::from_be_bytes(*b"/rm?")
-        || window as u32 == u32::from_be_bytes(*b"/rm ")
-}
-
-/// A field name that announces a body, an upgrade, another method or another target.
-#[inline(always)]
-fn announces_more(window: u64) -> bool {
-    window == u64::from_be_bytes(*b"ent-leng") // Content-Length
-        || window == u64::from_be_bytes(*b"sfer-enc") // Transfer-Encoding
-        || window == u64::from_be_bytes(*b"\nupgrade")
-        || window == u64::from_be_bytes(*b"\nexpect:")
-        || window == u64::from_be_bytes(*b"override") // X-HTTP-Method-Override and its kin
-        || window == u64::from_be_bytes(*b"p-method") // X-HTTP-Method
-        || window == u64::from_be_bytes(*b"z-target") // X-Amz-Target
-        || window == u64::from_be_bytes(*b"http2-se") // HTTP2-Settings
+fn hides_a_call(byte: u8, folded: u32) -> bool {
+    byte == b'%' || byte == b';' || folded & 0xff_ffff == u32::from_be_bytes(*b"\0://") || suspicion::in_line(folded)
 }

@@ -1,7 +1,7 @@
 //! The gate's first word. Nothing in this half ever lowers it or writes the second one.
 
 use agent_guard_common::{
-    conn::{Released, Socket},
+    conn::{Released, Socket, untagged},
     counters,
 };
 
@@ -25,8 +25,10 @@ pub fn gated(socket: *mut Socket) -> u64 {
 /// The daemon's words for a socket; all zero if there are none, which means closed once anything is gated.
 #[inline(always)]
 pub fn released(cookie: u64) -> Released {
-    // SAFETY: copied at once; each word is read whole, and an old value only keeps the gate closed longer.
-    unsafe { RELEASED.get(cookie) }.copied().unwrap_or_default()
+    // SAFETY: copied at once; each word is read whole and carries its cookie, so that an old value only keeps the gate
+    // closed longer and a recycled element counts as none.
+    let words = unsafe { RELEASED.get(cookie) }.copied().unwrap_or_default();
+    Released { released: untagged(cookie, words.released), in_step: untagged(cookie, words.in_step) }
 }
 
 /// The stream is in step at a request boundary: the fast path may be looked at.

@@ -18,6 +18,7 @@ mod maps;
 mod offsets;
 mod packet;
 mod probes;
+mod records;
 mod scope;
 mod tie;
 

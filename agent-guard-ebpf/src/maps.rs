@@ -1,7 +1,7 @@
 //! All maps. Sizes and meanings are in `agent_guard_common::maps`.
 
 use agent_guard_common::{
-    conn::{Pending, Released, Socket, TlsObject, Untied},
+    conn::{Pending, Released, Socket, TlsObject},
     counters,
     event::Slot,
     maps::{MAX_PENDING, MAX_SOCKETS, MAX_TASKS, RING_BYTES, SLOTS},
@@ -24,10 +24,6 @@ pub static RELEASED: HashMap<u64, Released> = HashMap::with_max_entries(MAX_SOCK
 pub static TIES: HashMap<TlsObject, u64> = HashMap::with_max_entries(MAX_SOCKETS, 0);
 #[map]
 pub static PENDING: HashMap<u64, Pending> = HashMap::with_max_entries(MAX_PENDING, 0);
-#[map]
-pub static UNTIED: HashMap<u32, Untied> = HashMap::with_max_entries(MAX_TASKS, 0);
-#[map]
-pub static RESOLVED: HashMap<u32, u64> = HashMap::with_max_entries(MAX_TASKS, 0);
 #[map]
 pub static SLOTS_MAP: Array<Slot> = Array::with_max_entries(SLOTS, 0);
 #[map]

@@ -5,6 +5,7 @@ mod egress;
 mod exec;
 mod exit;
 mod fork;
+mod release;
 mod sock_state;
 mod tls;
 mod unbind;

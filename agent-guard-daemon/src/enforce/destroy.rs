@@ -6,14 +6,18 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
 use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage};
 
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
+/// Size of `struct inet_diag_sockid`.
+const SOCKID: usize = 48;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
+const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;
 
 /// Breaks the connection of `duplicate`.
@@ -30,18 +34,76 @@ pub fn destroy(duplicate: impl AsFd, cookie: u64) -> io::Result<()> {
     }
 }
 
+/// Breaks a connection of which nobody has a descriptor any more (an orphan that still carries held bytes), by its
+/// cookie, in the network namespace of the daemon.
+///
+/// # Errors
+/// `NotFound`: there is no such connection here.
+pub fn destroy_orphan(cookie: u64) -> io::Result<()> {
+    for family in [2u8, 10] {
+        if let Some(id) = find_by_cookie(family, cookie)? {
+            return exchange(&message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, family, &id)).and_then(|answer| acknowledged(&answer));
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// The `inet_diag_sockid` of the connection with this cookie, from a dump of all.
+fn find_by_cookie(family: u8, cookie: u64) -> io::Result<Option<Vec<u8>>> {
+    let netlink = open()?;
+    send(&netlink, &message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, family, &[0; SOCKID]))?;
+    let mut buffer = vec![0u8; 64 * 1024];
+    loop {
+        let len = socket::recv(netlink.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let mut rest = buffer.get(..len).unwrap_or_default();
+        while let Some((header, _)) = rest.split_at_checked(16) {
+            let size = header.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes) as usize;
+            let kind = header.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
+            if size < 16 || kind != Some(SOCK_DIAG_BY_FAMILY) {
+                return Ok(None); // the end of the dump, or an error
+            }
+            // struct inet_diag_msg: four bytes, then the id, whose last eight bytes are the cookie.
+            if let Some(id) = rest.get(20..20 + SOCKID)
+                && id.get(SOCKID - 8..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes) == Some(cookie)
+            {
+                return Ok(Some(id.to_vec()));
+            }
+            rest = rest.get(size.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+}
+
 /// `SOCK_DESTROY` for a connection in the daemon's network namespace.
 ///
 /// # Errors
 /// `ENOENT`: no such connection here. `EOPNOTSUPP`: not built in.
 pub fn sock_destroy(local: SocketAddr, peer: SocketAddr, cookie: u64) -> io::Result<()> {
-    let netlink = socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
-    let message = request(local, peer, cookie);
-    socket::sendto(netlink.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
-    let mut answer = [0u8; 256];
+    let family = if local.is_ipv4() { 2 } else { 10 };
+    let answer = exchange(&message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, family, &sockid(local, peer, cookie)))?;
+    acknowledged(&answer)
+}
+
+fn open() -> io::Result<OwnedFd> {
+    Ok(socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?)
+}
+
+fn send(netlink: &OwnedFd, message: &[u8]) -> io::Result<()> {
+    socket::sendto(netlink.as_raw_fd(), message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    Ok(())
+}
+
+fn exchange(message: &[u8]) -> io::Result<Vec<u8>> {
+    let netlink = open()?;
+    send(&netlink, message)?;
+    let mut answer = vec![0u8; 4096];
     let len = socket::recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    answer.truncate(len);
+    Ok(answer)
+}
+
+fn acknowledged(answer: &[u8]) -> io::Result<()> {
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
-    let code = answer.get(16..20).filter(|_| len >= 20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
+    let code = answer.get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
     match (kind, code) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(code)) => Err(io::Error::from_raw_os_error(-code)),
@@ -49,27 +111,32 @@ pub fn sock_destroy(local: SocketAddr, peer: SocketAddr, cookie: u64) -> io::Res
     }
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2` (include/uapi/linux/inet_diag.h).
-fn request(local: SocketAddr, peer: SocketAddr, cookie: u64) -> Vec<u8> {
-    let family: u8 = if local.is_ipv4() { 2 } else { 10 };
-    let mut body = vec![family, 6, 0, 0];
-    body.extend(u32::MAX.to_ne_bytes()); // every state
-    body.extend(local.port().to_be_bytes());
-    body.extend(peer.port().to_be_bytes());
+/// `struct inet_diag_sockid` (include/uapi/linux/inet_diag.h).
+fn sockid(local: SocketAddr, peer: SocketAddr, cookie: u64) -> Vec<u8> {
+    let mut id = local.port().to_be_bytes().to_vec();
+    id.extend(peer.port().to_be_bytes());
     for ip in [local.ip(), peer.ip()] {
         let mut bytes = [0u8; 16];
         match ip {
             IpAddr::V4(ip) => bytes[..4].copy_from_slice(&ip.octets()),
             IpAddr::V6(ip) => bytes = ip.octets(),
         }
-        body.extend(bytes);
+        id.extend(bytes);
     }
-    body.extend(0u32.to_ne_bytes()); // any interface
-    body.extend(cookie.to_ne_bytes()); // low word first on every machine that we build for
+    id.extend(0u32.to_ne_bytes()); // any interface
+    id.extend(cookie.to_ne_bytes()); // low word first on every machine that we build for
+    id
+}
+
+/// `struct nlmsghdr` and `struct inet_diag_req_v2` around an id.
+fn message(kind: u16, flags: u16, family: u8, id: &[u8]) -> Vec<u8> {
+    let mut body = vec![family, 6, 0, 0];
+    body.extend(u32::MAX.to_ne_bytes()); // every state
+    body.extend(id);
     let len = u32::try_from(16 + body.len()).unwrap_or(u32::MAX);
     let mut message = len.to_ne_bytes().to_vec();
-    message.extend(SOCK_DESTROY.to_ne_bytes());
-    message.extend((NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.extend([0; 8]);
     message.extend(body);
     message
@@ -132,6 +199,16 @@ mod tests {
         let (client, mut server) = pair("127.0.0.1");
         disconnect(client.as_raw_fd()).unwrap();
         assert!(server.read(&mut [0; 8]).is_err());
+    }
+
+    #[test]
+    fn an_orphan_is_found_by_its_cookie() {
+        for host in ["127.0.0.1", "::1"] {
+            let (client, mut server) = pair(host);
+            destroy_orphan(socket_cookie(&client).unwrap()).unwrap();
+            assert!(server.read(&mut [0; 8]).is_err(), "{host}: the server saw no reset");
+        }
+        assert_eq!(destroy_orphan(1).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

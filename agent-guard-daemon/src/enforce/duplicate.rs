@@ -27,32 +27,35 @@ pub struct Duplicates {
 const MAX_CACHED: usize = 4096;
 
 impl Duplicates {
-    /// A duplicate of the socket `cookie` out of one of `processes`.
+    /// A duplicate of the socket `cookie` out of `first`, or one of the `others`, which are only looked up if need be.
     ///
     /// # Errors
     /// `NotFound`: none of them has it. `PermissionDenied`: the host forbids `pidfd_getfd` (`ptrace_scope = 3`).
-    pub fn take(&mut self, cookie: u64, processes: &[u32]) -> io::Result<OwnedFd> {
+    pub fn take(&mut self, cookie: u64, first: u32, others: impl FnOnce() -> Vec<u32>) -> io::Result<OwnedFd> {
         if let Some((tgid, number)) = self.known.get(&cookie).copied()
             && let Ok(socket) = self.duplicate(tgid, number)
             && cookie_of(&socket) == Some(cookie)
         {
             return Ok(socket);
         }
-        let mut refused = None;
-        for tgid in processes {
-            match self.search(cookie, *tgid) {
-                Ok(Some(socket)) => return Ok(socket),
-                Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused = Some(error),
-                Err(_gone) => {}
+        let mut cause = None;
+        let mut search = |tgid, cause: &mut Option<io::Error>| match self.search(cookie, tgid) {
+            Ok(found) => found,
+            Err(error) if is_gone(&error) => None,
+            Err(error) => {
+                *cause = Some(error);
+                None
+            }
+        };
+        if let Some(socket) = search(first, &mut cause) {
+            return Ok(socket);
+        }
+        for tgid in others().into_iter().filter(|tgid| *tgid != first) {
+            if let Some(socket) = search(tgid, &mut cause) {
+                return Ok(socket);
             }
         }
-        Err(refused.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no process of the session has the socket")))
-    }
-
-    /// Does any of the processes still have the socket open by itself?
-    pub fn is_open_in(&mut self, cookie: u64, processes: &[u32]) -> bool {
-        self.take(cookie, processes).is_ok()
+        Err(cause.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no process of the session has the socket")))
     }
 
     /// Forgets a process that ended.
@@ -72,8 +75,8 @@ impl Duplicates {
             let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()).filter(|_| is_socket) else { continue };
             let socket = match self.duplicate(tgid, number) {
                 Ok(socket) => socket,
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
-                Err(_closed_meanwhile) => continue,
+                Err(error) if is_gone(&error) => continue,
+                Err(error) => return Err(error),
             };
             let Some(found) = cookie_of(&socket) else { continue };
             if self.known.len() >= MAX_CACHED {
@@ -106,6 +109,11 @@ impl Duplicates {
 pub fn pidfd(tgid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(tgid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// The process or its descriptor is not there any more; anything else (no descriptors left, no permission) says nothing.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EBADF | libc::ENOENT)) || error.kind() == io::ErrorKind::NotFound
 }
 
 fn cookie_of(socket: &OwnedFd) -> Option<u64> {
@@ -193,12 +201,12 @@ mod tests {
         let (client, _server) = pair();
         let cookie = sockopt::socket_cookie(&client).unwrap();
         let mut duplicates = Duplicates::default();
-        let me = [std::process::id()];
-        let first = duplicates.take(cookie, &me).unwrap();
+        let me = std::process::id();
+        let first = duplicates.take(cookie, 1 << 30, || vec![me]).unwrap();
         assert_eq!(cookie_of(&first), Some(cookie));
         assert!(duplicates.known.contains_key(&cookie));
         drop((first, client));
-        assert_eq!(duplicates.take(cookie, &me).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(duplicates.take(cookie, me, Vec::new).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    destroy,
-    duplicate::{self, Duplicates},
-};
+use super::{destroy, duplicate};
 
 /// A window probe is due this often, or twice within the application's own TCP_USER_TIMEOUT. TCP gives a connection up
 /// after unanswered probes, at `tcp_retries2 = 5` after 13 s.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// However short the application's timeout is.
+const PROBE_SELDOM_MORE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 struct Waiting {
@@ -31,19 +31,15 @@ pub struct WaitingSockets {
 }
 
 impl WaitingSockets {
-    /// Starts the wait of a socket. Telling it twice changes nothing.
+    /// Starts the wait of a socket, of which `socket` is a duplicate.
     ///
     /// # Errors
-    /// No duplicate can be had. The gate holds all the same; only keeping alive, nudging and a clean denial suffer.
-    pub fn begin(&mut self, cookie: u64, processes: &[u32], duplicates: &mut Duplicates, now: Instant) -> io::Result<()> {
-        if self.sockets.contains_key(&cookie) {
-            return Ok(());
-        }
-        let socket = duplicates.take(cookie, processes)?;
+    /// It cannot be corked. The gate holds all the same; only keeping alive, nudging and a clean denial suffer.
+    pub fn begin(&mut self, cookie: u64, socket: OwnedFd, now: Instant) -> io::Result<()> {
         let was_corked = duplicate::cork(&socket)?;
         let every = match duplicate::user_timeout(&socket) {
             0 => PROBE_EVERY,
-            timeout => PROBE_EVERY.min(Duration::from_millis(u64::from(timeout) / 2)),
+            timeout => PROBE_EVERY.min(Duration::from_millis(u64::from(timeout) / 2)).max(PROBE_SELDOM_MORE),
         };
         self.sockets.insert(cookie, Waiting { socket, was_corked, every, next_probe: now + every });
         Ok(())
@@ -52,6 +48,11 @@ impl WaitingSockets {
     #[must_use]
     pub fn is_waiting(&self, cookie: u64) -> bool {
         self.sockets.contains_key(&cookie)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
     }
 
     /// Cookies of all that wait.
@@ -76,8 +77,11 @@ impl WaitingSockets {
 
     /// Ends the wait by breaking the connection. `None` if it did not wait.
     pub fn destroy(&mut self, cookie: u64) -> Option<io::Result<()>> {
-        let waiting = self.sockets.remove(&cookie)?;
-        Some(destroy::destroy(&waiting.socket, cookie))
+        let destroyed = destroy::destroy(&self.sockets.get(&cookie)?.socket, cookie);
+        if destroyed.is_ok() {
+            self.sockets.remove(&cookie);
+        }
+        Some(destroyed)
     }
 
     /// Forgets a socket that is closed.

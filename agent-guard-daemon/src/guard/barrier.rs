@@ -3,7 +3,11 @@
 //! Every ClientHello asks anew, so that a library that was mapped a moment ago (dlopen) needs no notice of its own.
 //! Where all mapped files are known the answer takes a look at /proc; else a thread of its own judges the new ones.
 
-use std::sync::PoisonError;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use agent_guard_api::audit::AuditKind;
 
@@ -24,10 +28,14 @@ pub(super) struct HeldHello {
     agent: u32,
     /// Scans that were asked for it.
     scans: u32,
+    since: Instant,
 }
 
 /// Scans that one ClientHello may ask for: its process maps more meanwhile, or a file changes under the look.
 const MAX_SCANS: u32 = 5;
+
+/// How long a ClientHello waits for its process's files to be judged.
+const SCAN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Files to be judged.
 #[derive(Debug)]
@@ -55,7 +63,7 @@ enum Standing {
 
 impl Guard {
     pub(super) fn begin_barrier(&mut self, cookie: u64, gate: u64, tgid: u32, sni: Option<String>, address: String, agent: u32) {
-        let hello = HeldHello { cookie, gate, tgid, sni, address, agent, scans: 1 };
+        let hello = HeldHello { cookie, gate, tgid, sni, address, agent, scans: 1, since: Instant::now() };
         match self.standing(tgid) {
             Standing::Covered => self.pass(&hello),
             Standing::Opaque(why) => self.on_opaque(&hello, &why),
@@ -89,6 +97,15 @@ impl Guard {
                     Standing::Unknown(_) => self.on_opaque(&hello, &scanned.failed.join("; ")),
                 }
             }
+        }
+    }
+
+    /// A scan that does not end (a library on a dead file system) leaves its process opaque.
+    pub(super) fn refuse_late_hellos(&mut self) {
+        let (late, patient): (Vec<_>, Vec<_>) = self.held_hellos.drain(..).partition(|held| held.since.elapsed() > SCAN_PATIENCE);
+        self.held_hellos = patient;
+        for hello in late {
+            self.on_opaque(&hello, "its libraries could not be looked at in time");
         }
     }
 
@@ -126,11 +143,6 @@ impl Guard {
         self.report(Report::HelloPassed { cookie: hello.cookie, gate: hello.gate });
     }
 
-    /// A connection turned out opaque behind its handshake.
-    pub(super) fn on_opaque_data(&mut self, cookie: u64, gate: u64, tgid: u32, address: String, agent: u32, why: &str) {
-        self.on_opaque(&HeldHello { cookie, gate, tgid, sni: None, address, agent, scans: 0 }, why);
-    }
-
     fn on_opaque(&mut self, hello: &HeldHello, why: &str) {
         let name = self.agent_name(hello.agent);
         let allowed = self.settings.agents.get(&name).is_some_and(|rule| rule.opaque == Opaque::Allow);
@@ -145,7 +157,7 @@ impl Guard {
             agent_guard_decode::redact::quote(&program),
         );
         let session = self.maps.socket(hello.cookie).map_or(0, |socket| socket.session);
-        let origin = crate::report::Origin { tgid: hello.tgid, session, agent: name, processes, observed: false };
+        let origin = crate::report::Origin { tgid: hello.tgid, session, agent: name, processes, observed: false, released: 0 };
         self.note(AuditKind::Opaque, &origin, message);
         if allowed {
             self.pass(hello);
@@ -171,7 +183,8 @@ pub(super) fn scan_forever(
             if known {
                 continue;
             }
-            match judge_where_it_is(&mut prober, tgid, &mapping) {
+            let judging = catch_unwind(AssertUnwindSafe(|| judge_where_it_is(&mut prober, tgid, &mapping)));
+            match judging.unwrap_or_else(|_panic| Err(std::io::Error::other("the finder failed on it (a defect of the guard)"))) {
                 Ok(None) => {} // not mapped any more
                 Ok(Some((id, coverage, functions))) => {
                     let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);

@@ -31,8 +31,14 @@ impl Guard {
         let Opening { released, in_step } = opening;
         let words = Released { released, in_step: if in_step { released } else { 0 } };
         match self.maps.release(cookie, &words) {
-            Ok(true) => self.nudge(cookie),
-            Ok(false) => {} // closed meanwhile
+            Ok(true) => {
+                self.judge.delivered(cookie, released);
+                self.nudge(cookie);
+            }
+            Ok(false) => {
+                let message = "a connection was closed before what was let go could leave".to_owned();
+                self.audit.note(AuditKind::ClientGone, message);
+            }
             Err(error) => {
                 let message = format!("a gate could not be opened ({error}); what waits there stays held");
                 self.audit.note(AuditKind::Loss, message);
@@ -45,16 +51,18 @@ impl Guard {
         if self.waiting.release(cookie) {
             return;
         }
-        let processes = self.processes_of(cookie);
-        let nudged = self.duplicates.take(cookie, &processes).and_then(duplicate::nudge);
+        let nudged = self.duplicate(cookie).and_then(duplicate::nudge);
         if let Err(error) = nudged {
             tracing::debug!(cookie, %error, "no nudge; TCP's own timer sends it");
         }
     }
 
     fn begin_waiting(&mut self, cookie: u64) {
-        let processes = self.processes_of(cookie);
-        if let Err(error) = self.waiting.begin(cookie, &processes, &mut self.duplicates, Instant::now()) {
+        if self.waiting.is_waiting(cookie) {
+            return;
+        }
+        let begun = self.duplicate(cookie).and_then(|socket| self.waiting.begin(cookie, socket, Instant::now()));
+        if let Err(error) = begun {
             tracing::warn!(cookie, %error, "a held socket cannot be duplicated: it is held, but not kept alive");
         }
     }
@@ -68,14 +76,20 @@ impl Guard {
     pub(super) fn destroy(&mut self, cookie: u64) {
         let destroyed = match self.waiting.destroy(cookie) {
             Some(result) => result,
-            None => {
-                let processes = self.processes_of(cookie);
-                self.duplicates.take(cookie, &processes).and_then(|socket| destroy::destroy(&socket, cookie))
-            }
+            None => match self.duplicate(cookie) {
+                Ok(socket) => destroy::destroy(&socket, cookie),
+                Err(_no_descriptor) => destroy::destroy_orphan(cookie),
+            },
         };
-        if let Err(error) = destroyed {
-            // Its gate stays closed: nothing of it leaves, the agent waits for TCP's own timeout.
-            tracing::warn!(cookie, %error, "a refused connection could not be broken; it stays held");
+        match destroyed {
+            Ok(()) => {
+                self.broken.remove(&cookie);
+            }
+            Err(error) => {
+                // Its gate stays closed, so nothing of it leaves; the sweep tries again.
+                tracing::warn!(cookie, %error, "a refused connection could not be broken yet; it stays held");
+                self.broken.insert(cookie);
+            }
         }
     }
 

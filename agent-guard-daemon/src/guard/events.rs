@@ -29,6 +29,7 @@ impl Guard {
         for _ in 0..BATCH {
             buffer.clear();
             if !self.ring.next(|bytes| buffer.extend_from_slice(bytes)) {
+                self.drains += 1;
                 return;
             }
             match Event::try_from(aligned(&mut buffer)) {
@@ -57,7 +58,6 @@ impl Guard {
                 if unbound.cookie != 0 && self.waiting.is_waiting(unbound.cookie) {
                     self.client_gone(unbound.cookie);
                 }
-                self.settle_strays(unbound.header.tgid);
             }
         }
     }
@@ -93,7 +93,6 @@ impl Guard {
             let address = self.addresses.get(&cookie).cloned();
             self.report(Report::Tied { origin, ssl: tied.ssl, number: tied.write, cookie, gate: tied.gate, address });
         }
-        self.settle_strays(tied.header.tgid);
     }
 
     fn on_hello(&mut self, event: &Hello, bytes: &[u8]) {
@@ -120,6 +119,7 @@ impl Guard {
                 self.addresses.insert(cookie, printed(&event.address));
             }
             TCP_CLOSE => {
+                self.broken.remove(&cookie);
                 self.waiting.forget(cookie);
                 self.duplicates.forget_socket(cookie);
                 self.addresses.remove(&cookie);
@@ -131,19 +131,12 @@ impl Guard {
     }
 
     fn on_exit(&mut self, tgid: u32) {
-        let waiting = self.waiting.cookies();
-        for cookie in waiting {
-            let processes = self.processes_of(cookie);
-            if processes.contains(&tgid) || !self.duplicates.is_open_in(cookie, &processes) {
-                let others: Vec<u32> = processes.into_iter().filter(|process| *process != tgid).collect();
-                if !self.duplicates.is_open_in(cookie, &others) {
-                    self.client_gone(cookie);
-                }
-            }
+        // Its descriptors are closed a moment from now: the sweep finds what it held open.
+        if !self.waiting.is_empty() {
+            self.next_sweep = self.next_sweep.min(Instant::now() + std::time::Duration::from_millis(10));
         }
         self.duplicates.forget_process(tgid);
         self.processes.forget(tgid);
-        self.strays.remove(&tgid);
         self.report(Report::ProcessGone { tgid });
     }
 
@@ -158,40 +151,19 @@ impl Guard {
         self.note(AuditKind::Refused, &origin, message);
     }
 
-    /// An untied socket's data was dropped while a write of its process had no socket; or plaintext was seen.
+    /// A socket sends what cannot be laid to a write.
     fn on_stray(&mut self, stray: &Stray) {
-        if stray.what == Stray::OPAQUE {
-            return self.on_unaccounted(stray);
-        }
-        if stray.what == Stray::PLAIN {
-            let origin = self.origin(&stray.header);
-            let to = self.addresses.get(&stray.cookie).cloned().unwrap_or_else(|| "an address not seen".to_owned());
-            let message = format!("plaintext to {to}: not judged by this version");
-            return self.note(AuditKind::Loss, &origin, message);
-        }
-        let tgid = stray.header.tgid;
-        self.strays.entry(tgid).or_default().entry(stray.cookie).or_insert_with(Instant::now);
-        self.settle_strays(tgid);
-    }
-
-    /// Another TLS stack than the probed one sends on a connection.
-    fn on_unaccounted(&mut self, stray: &Stray) {
         let origin = self.origin(&stray.header);
-        let (cookie, gate) = (stray.cookie, stray.gate);
-        let address = self.addresses.get(&cookie).cloned().unwrap_or_default();
-        self.report(Report::Hello { origin, cookie, gate, sni: None, address: Some(address.clone()) });
-        let why = "its application data comes from no TLS library that is read";
-        self.on_opaque_data(cookie, gate, stray.header.tgid, address, stray.header.agent, why);
-    }
-
-    /// Nothing of the process is untied any more: what was dropped on its other sockets goes on.
-    pub(super) fn settle_strays(&mut self, tgid: u32) {
-        if !self.strays.contains_key(&tgid) || self.maps.untied(tgid) > 0 {
-            return;
+        let cookie = stray.cookie;
+        if stray.what == Stray::PLAIN {
+            let to = self.addresses.get(&cookie).cloned().unwrap_or_else(|| "an address not seen".to_owned());
+            return self.note(AuditKind::Loss, &origin, format!("plaintext to {to}: not judged by this version"));
         }
-        for cookie in self.strays.remove(&tgid).unwrap_or_default().into_keys() {
-            self.nudge(cookie);
-        }
+        let to = self.addresses.get(&cookie).cloned().unwrap_or_default();
+        let message = format!("connection to {to} refused: no write that was read accounts for the encrypted data on it");
+        self.note(AuditKind::Opaque, &origin, message);
+        self.opaque_refused += 1;
+        self.destroy(cookie);
     }
 
     /// A daemon before this one knew what was sent on this connection; this one does not.
@@ -209,15 +181,14 @@ impl Guard {
 
     /// Gives a new connection a send buffer in which every request that is judged whole has room.
     fn give_room(&mut self, cookie: u64, tgid: u32) {
-        let given = self.duplicates.take(cookie, &[tgid]).and_then(|socket| duplicate::make_room(&socket, ROOM));
+        let given = self.duplicates.take(cookie, tgid, Vec::new).and_then(|socket| duplicate::make_room(&socket, ROOM));
         if let Err(error) = given {
             tracing::debug!(cookie, %error, "the send buffer stays as it is");
         }
     }
 
     fn fills_buffer(&mut self, cookie: u64) -> bool {
-        let processes = self.processes_of(cookie);
-        let memory = self.duplicates.take(cookie, &processes).ok().and_then(duplicate::send_memory);
+        let memory = self.duplicate(cookie).ok().and_then(duplicate::send_memory);
         memory.is_none_or(|(used, room)| u64::from(used) * 10 >= u64::from(room) * 9)
     }
 
@@ -226,7 +197,7 @@ impl Guard {
         let root = self.maps.task(header.tgid).map_or(header.tgid, |task| task.root);
         let observed = self.agent_flags(header.agent) & Agent::OBSERVE != 0;
         let processes = self.processes.up_to(header.tgid, root);
-        Origin { tgid: header.tgid, session: header.session, agent, processes, observed }
+        Origin { tgid: header.tgid, session: header.session, agent, processes, observed, released: 0 }
     }
 
     pub(super) fn note(&self, kind: AuditKind, origin: &Origin, message: String) {

@@ -31,8 +31,17 @@ impl Guard {
     }
 
     fn act(&mut self, peer: &PeerIdentity, action: Action) -> Result<Outcome, ActionError> {
+        if self.ending.is_some() {
+            let message = "the guard is ending".to_owned();
+            return Err(ActionError { kind: ErrorKind::Unavailable, message });
+        }
         match (action, peer.person.clone()) {
-            (Action::Approve { hold }, Some(person)) => self.decide(Input::Approve { hold, person }),
+            (Action::Approve { hold }, Some(person)) => {
+                // What went away in this moment must not be delivered.
+                self.take_events();
+                self.look_after_clients();
+                self.decide(Input::Approve { hold, person })
+            }
             (Action::Deny { hold, reason }, Some(person)) => self.decide(Input::Deny { hold, person, reason }),
             (Action::Approve { .. } | Action::Deny { .. }, None) => {
                 Err(ActionError { kind: ErrorKind::Forbidden, message: "only a known person can decide".to_owned() })
@@ -70,12 +79,17 @@ impl Guard {
             kind: ErrorKind::Unavailable,
             message: format!("the kernel half cannot take one more process: {error}"),
         })?;
+        if state(peer.pid).is_none_or(|state| state.process.start_ticks != peer.start_ticks) {
+            self.maps.dismiss(peer.pid); // it ended meanwhile, and the entry would stay for whoever gets its pid
+            return Err(conflict(format!("pid {} ended", peer.pid)));
+        }
         let origin = crate::report::Origin {
             tgid: peer.pid,
             session: task.session,
             agent: agent.to_owned(),
             processes: Vec::new(),
             observed: false,
+            released: 0,
         };
         let message = format!("session {} of agent {agent} began: pid {} of uid {} enrolled", task.session, peer.pid, peer.uid);
         self.note(AuditKind::SessionStarted, &origin, message);

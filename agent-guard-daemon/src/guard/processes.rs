@@ -1,6 +1,6 @@
 //! Command lines of processes, read once per program and redacted at once.
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, io, os::fd::OwnedFd};
 
 use agent_guard_api::ProcessView;
 use agent_guard_decode::redact;
@@ -58,12 +58,17 @@ impl Processes {
 }
 
 impl Guard {
-    /// Processes that may have a socket open: the one that used it last, then the others of its session.
-    pub(super) fn processes_of(&self, cookie: u64) -> Vec<u32> {
-        let Some(socket) = self.maps.socket(cookie) else { return Vec::new() };
-        let mut processes = vec![socket.tgid];
-        let session = self.maps.tasks().into_iter().filter(|(_, task)| task.session == socket.session);
-        processes.extend(session.map(|(tgid, _)| tgid).filter(|tgid| *tgid != socket.tgid));
-        processes
+    /// A duplicate of a socket: out of the process that used it last, or another of its session.
+    pub(super) fn duplicate(&mut self, cookie: u64) -> io::Result<OwnedFd> {
+        let socket = self.maps.socket(cookie).ok_or(io::ErrorKind::NotFound)?;
+        let maps = &self.maps;
+        self.duplicates.take(cookie, socket.tgid, || {
+            maps.tasks().into_iter().filter(|(_, task)| task.session == socket.session).map(|(tgid, _)| tgid).collect()
+        })
+    }
+
+    /// No process of the session has the socket open by itself any more. False if that cannot be told.
+    pub(super) fn is_abandoned(&mut self, cookie: u64) -> bool {
+        self.duplicate(cookie).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 }

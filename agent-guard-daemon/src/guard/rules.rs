@@ -16,7 +16,7 @@ use super::Guard;
 use crate::{
     enforce::processes::state,
     ledger::{Ledger, LedgerError},
-    settings::{AgentRule, Matcher, Mode, Settings},
+    settings::{AgentRule, Matcher, Mode, Opaque, Settings},
 };
 
 /// Rules that the kernel half matches at exec.
@@ -48,7 +48,9 @@ const AGENTS: &str = "agent-indexes";
 
 /// Flags of an agent in the kernel half.
 pub(super) fn flags(rule: &AgentRule) -> u32 {
-    Agent::KNOWN | if rule.mode == Mode::Observe { Agent::OBSERVE } else { 0 }
+    let observed = if rule.mode == Mode::Observe { Agent::OBSERVE } else { 0 };
+    let opaque = if rule.opaque == Opaque::Allow { Agent::OPAQUE } else { 0 };
+    Agent::KNOWN | observed | opaque
 }
 
 /// Translates the settings. Looks up files and cgroups as they are now.
@@ -159,8 +161,12 @@ impl Guard {
                 (None, Some(agent)) => self.new_session(tgid, agent),
                 (None, None) => continue,
             };
+            let before = state(tgid);
             if self.maps.enrol(tgid, &task).is_ok() {
                 enrolled += 1;
+            }
+            if state(tgid).map(|now| now.process) != before.map(|before| before.process) {
+                self.maps.dismiss(tgid); // it ended meanwhile, and the entry would stay for whoever gets its pid
             }
         }
         enrolled
@@ -170,7 +176,7 @@ impl Guard {
         // Even numbers are the daemon's, odd ones the kernel half's.
         self.next_session += 1;
         let start_ns = state(tgid).map_or(0, |state| state.process.start_ticks.saturating_mul(10_000_000));
-        Task { session: self.next_session * 2, start_ns, agent, root: tgid, image: 1, reserved: 0 }
+        Task { session: self.next_session * 2, start_ns, agent, root: tgid, image: 1, slots: 0 }
     }
 
     fn matching(&self, tgid: u32, rules: &KernelRules) -> Option<u32> {

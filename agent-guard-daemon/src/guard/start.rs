@@ -10,7 +10,7 @@ use std::{
 };
 
 use agent_guard_api::{audit::AuditKind, status::Finding};
-use agent_guard_common::event::Header;
+use agent_guard_common::{event::Header, task::Agent};
 use agent_guard_core::{
     classify::Routes,
     engine::{self, Engine},
@@ -98,6 +98,8 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     let (audit, audit_thread) = Audit::start(&settings.audit, settings.state_dir.clone())?;
     let cgroup_root = preflight::cgroup_root().map_err(StartError::Mounts)?.ok_or(StartError::NoCgroup)?;
     let pins = Pins::new(&pin_root);
+    raise_descriptor_limit();
+    let listener = api::bind(&socket)?; // before anything is enforced that nobody could decide about
     let kernel = load::bring_up(&pins, &cgroup_root)?;
     let adopted = kernel.adopted;
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -109,7 +111,7 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     guard.set_agents()?;
     guard.adopt()?;
     let api = ApiThread::start(
-        api::bind(&socket)?,
+        listener,
         Services { judge: link, people, audit: audit.clone(), doctor: Box::new(move || host_findings(deciders)) },
     )
     .map_err(|source| StartError::Io { what: "API thread", source })?;
@@ -181,11 +183,12 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
         scans,
         scanned,
         held_hellos: Vec::new(),
-        strays: HashMap::new(),
         addresses: HashMap::new(),
         requests,
         wake,
-        suspects: HashSet::new(),
+        broken: HashSet::new(),
+        drains: 0,
+        suspects: HashMap::new(),
         next_sweep: Instant::now() + Duration::from_millis(500),
         next_session: next_session << 20,
         started_ms: crate::judge::now().0,
@@ -217,19 +220,32 @@ impl Guard {
                 gates.push(ClosedGate { cookie, gated: socket.gated, released, origin: self.origin(&header) });
             }
         }
+        self.adopt_stopped()?;
         let commands = self.judge.restore(&gates)?;
         self.execute(commands);
-        self.adopt_stopped();
+        self.resume_unwanted();
         Ok(())
     }
 
-    /// The end of a guard that is being removed: nothing is sent, nothing is left stopped.
+    /// The end of a guard that is being removed: nothing is sent by that, nothing is left stopped.
+    ///
+    /// First every agent is cut off (connects refused, nothing new leaves), so that nothing is gated any more while the
+    /// rest goes; then what is held is refused; what was cut off in the middle of sending is broken; the egress drop is
+    /// the last to be removed.
     pub(super) fn remove(&mut self, reason: &str) {
+        let sent_before: HashMap<u64, u64> = self.maps.sockets().into_iter().map(|(cookie, socket)| (cookie, socket.held_packets)).collect();
+        for index in (0u32..).take(self.agents.len()) {
+            if let Err(error) = self.maps.set_agent(index, Agent::KNOWN | Agent::FROZEN) {
+                tracing::error!(%error, "an agent could not be cut off before the removal");
+            }
+        }
         let commands = self.judge.refuse_all(reason);
         self.execute(commands);
-        // What stays closed without a hold (unfinished requests, hellos under scan) is broken as well.
+        self.resume_all();
         for (cookie, socket) in self.maps.sockets() {
-            if socket.gated > self.maps.released(cookie).map_or(0, |words| words.released) {
+            let closed = socket.gated > self.maps.released(cookie).map_or(0, |words| words.released);
+            let cut_off = sent_before.get(&cookie).is_none_or(|before| socket.held_packets > *before);
+            if closed || cut_off {
                 self.destroy(cookie);
             }
         }
@@ -276,6 +292,15 @@ fn host_findings(deciders: usize) -> Vec<Finding> {
         deciders,
         destroy: Some(&destroy),
     })
+}
+
+/// A hold costs a descriptor: as many as the host allows.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 /// Tells one boot from another: cookies and pids are unique only within one.

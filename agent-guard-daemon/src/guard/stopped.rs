@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agent_guard_api::audit::AuditKind;
@@ -11,7 +11,7 @@ use agent_guard_api::audit::AuditKind;
 use super::Guard;
 use crate::{
     enforce::processes::{self, Process},
-    ledger::{EffectId, TaskRow},
+    ledger::{EffectId, LedgerError, TaskRow},
 };
 
 /// How often stopped processes are looked at: somebody may have continued one.
@@ -23,6 +23,7 @@ pub(super) struct Stopped {
     sessions: BTreeMap<u64, BTreeMap<Process, EffectId>>,
     /// Processes that were found running; told once.
     resisted: BTreeSet<Process>,
+    next_look: Option<Instant>,
 }
 
 impl Stopped {
@@ -40,10 +41,12 @@ impl Guard {
     pub(super) fn resume_session(&mut self, session: u64) {
         for (process, effect) in self.stopped.sessions.remove(&session).unwrap_or_default() {
             self.stopped.resisted.remove(&process);
-            match processes::resume(process) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::error!(pid = process.tgid, %error, "a process could not be continued"),
+            if let Err(error) = processes::resume(process)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                // Its row stays in the ledger, so that the next daemon tries again.
+                tracing::error!(pid = process.tgid, %error, "a process could not be continued");
+                continue;
             }
             if let Err(error) = self.judge.ledger().effect_undone(effect) {
                 tracing::error!(%error, "the ledger could not forget a stopped process");
@@ -53,6 +56,11 @@ impl Guard {
 
     /// Stops what runs of the stopped sessions: children born meanwhile, and what somebody continued.
     pub(super) fn keep_stopped(&mut self) {
+        let now = Instant::now();
+        if self.stopped.next_look.is_some_and(|next| next > now) {
+            return;
+        }
+        self.stopped.next_look = Some(now + LOOK_EVERY);
         let sessions: Vec<u64> = self.stopped.sessions.keys().copied().collect();
         for session in sessions {
             self.stop_all(session);
@@ -70,7 +78,7 @@ impl Guard {
             if known && self.stopped.resisted.insert(state.process) {
                 let message = format!("held process {tgid} was continued by somebody; it is stopped again, its connection never was open");
                 let agent = self.agent_name(task.agent);
-                let origin = crate::report::Origin { tgid, session, agent, processes: Vec::new(), observed: false };
+                let origin = crate::report::Origin { tgid, session, agent, processes: Vec::new(), observed: false, released: 0 };
                 self.note(AuditKind::Resisted, &origin, message);
             }
             self.stop_one(session, state.process, known);
@@ -97,12 +105,26 @@ impl Guard {
     }
 
     /// Processes that an earlier daemon stopped: still wanted, or continued now.
-    pub(super) fn adopt_stopped(&mut self) {
-        let rows = self.judge.ledger().effect_list().unwrap_or_default();
+    ///
+    /// # Errors
+    /// The ledger cannot be read: the daemon must not start on a guess.
+    pub(super) fn adopt_stopped(&mut self) -> Result<(), LedgerError> {
+        let rows = self.judge.ledger().effect_list()?;
         for row in rows.into_iter().filter(|row| row.kind == "stopped" && row.task.boot_id == super::start::boot_id()) {
             let process = Process { tgid: row.task.tgid, start_ticks: row.task.start_time };
             self.stopped.sessions.entry(row.session).or_default().insert(process, row.id);
         }
+        Ok(())
+    }
+
+    /// Lets every stopped process go on.
+    pub(super) fn resume_all(&mut self) {
+        let sessions: Vec<u64> = self.stopped.sessions.keys().copied().collect();
+        sessions.into_iter().for_each(|session| self.resume_session(session));
+    }
+
+    /// Lets go on what an earlier daemon stopped and nothing open demands any more.
+    pub(super) fn resume_unwanted(&mut self) {
         let sessions: Vec<u64> = self.stopped.sessions.keys().copied().collect();
         for session in sessions {
             if !self.judge.wants_stopped(session) {

@@ -1,22 +1,20 @@
-//! What no event told: gates that stand above what is known, untied writes that never were sent, clients that went away
-//! from a held connection without a word.
+//! What no event told: gates that stand above what is known, clients that went away from a held connection without a
+//! word, connections that could not be broken at once.
 
-use std::time::Duration;
+use std::collections::HashMap;
 
 use agent_guard_api::audit::{AUDIT_VERSION, AuditKind, AuditRecord};
 use agent_guard_common::event::Header;
 
 use super::{Guard, Report};
 
-/// A stray's process has this long to send its untied write; then the stray connection is refused.
-const UNTIED_PATIENCE: Duration = Duration::from_secs(5);
-
 impl Guard {
     pub(super) fn sweep(&mut self) {
         self.report_losses();
         self.find_untold_gates();
-        self.refuse_old_strays();
         self.look_after_clients();
+        self.retry_broken();
+        self.refuse_late_hellos();
     }
 
     fn report_losses(&mut self) {
@@ -44,15 +42,17 @@ impl Guard {
 
     /// A gate that stood above what is known at two sweeps in a row will not be explained by an event any more.
     fn find_untold_gates(&mut self) {
-        let mut suspects = std::collections::HashSet::new();
+        let mut suspects = HashMap::new();
         for (cookie, socket) in self.maps.sockets() {
             let known = self.judge.highest(cookie);
             let released = self.maps.released(cookie).map_or(0, |words| words.released);
-            if socket.gated <= known || socket.gated <= released {
+            if socket.gated <= known || socket.gated <= released || self.broken.contains(&cookie) {
                 continue;
             }
-            if !self.suspects.contains(&(cookie, socket.gated)) {
-                suspects.insert((cookie, socket.gated));
+            let first = self.suspects.get(&(cookie, known)).copied().unwrap_or(self.drains);
+            // Its event may still be in the ring: only after that was found empty twice is it lost.
+            if self.drains < first + 2 || !self.suspects.contains_key(&(cookie, known)) {
+                suspects.insert((cookie, known), first);
                 continue;
             }
             let header = Header { tgid: socket.tgid, session: socket.session, agent: socket.agent, ..Header::default() };
@@ -63,43 +63,20 @@ impl Guard {
         self.suspects = suspects;
     }
 
-    fn refuse_old_strays(&mut self) {
-        let old: Vec<(u32, u64)> = self
-            .strays
-            .iter()
-            .flat_map(|(tgid, sockets)| sockets.iter().map(|(cookie, since)| (*tgid, *cookie, since.elapsed())))
-            .filter(|(_, _, age)| *age > UNTIED_PATIENCE)
-            .map(|(tgid, cookie, _)| (tgid, cookie))
-            .collect();
-        for (tgid, cookie) in old {
-            let header = self.maps.socket(cookie).map(|socket| Header {
-                tgid,
-                session: socket.session,
-                agent: socket.agent,
-                ..Header::default()
-            });
-            if let Some(header) = header {
-                let origin = self.origin(&header);
-                let message = "a connection was refused: it could not be told which socket an unjudged write belongs to";
-                self.note(AuditKind::Refused, &origin, message.to_owned());
-            }
-            self.destroy(cookie);
-            if let Some(sockets) = self.strays.get_mut(&tgid) {
-                sockets.remove(&cookie);
-                if sockets.is_empty() {
-                    self.strays.remove(&tgid);
-                    let untied = self.maps.untied(tgid);
-                    self.maps.resolve(tgid, untied);
-                }
+    fn retry_broken(&mut self) {
+        for cookie in self.broken.clone() {
+            if self.maps.socket(cookie).is_none() {
+                self.broken.remove(&cookie);
+            } else {
+                self.destroy(cookie);
             }
         }
     }
 
     /// While the daemon holds a duplicate, a client's close is not seen by TCP: look whether it still has the socket.
-    fn look_after_clients(&mut self) {
+    pub(super) fn look_after_clients(&mut self) {
         for cookie in self.waiting.cookies() {
-            let processes = self.processes_of(cookie);
-            if !processes.is_empty() && !self.duplicates.is_open_in(cookie, &processes) {
+            if self.is_abandoned(cookie) {
                 self.client_gone(cookie);
             }
         }

@@ -10,7 +10,7 @@ use agent_guard_common::maps::NAMES;
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Program, ProgramError, UProbe,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSock, CgroupSkbAttachType, CgroupSockAddr, Program, ProgramError, UProbe,
         links::FdLink, uprobe::UProbeLink,
     },
 };
@@ -32,6 +32,7 @@ const TRACEPOINTS: &[(&str, &str)] = &[
     ("sock_state", "inet_sock_set_state"),
 ];
 const ADDRESS_HOOKS: &[&str] = &["connect4", "connect6", "sendmsg4", "sendmsg6"];
+const SOCKET_HOOKS: &[&str] = &["sock_create", "sock_release"];
 const EGRESS: &str = "egress";
 const PROBES: &[&str] = &["tls_write", "tls_unbind"];
 /// Pinned last: everything else is in place.
@@ -128,6 +129,14 @@ fn load(pins: &Pins, cgroup_root: &Path) -> Result<(), LoadError> {
         let program: &mut CgroupSockAddr = typed(&mut object, name)?;
         program.load().map_err(|source| named(name, source))?;
         // A cgroup *link* is multi by nature; the kernel refuses the flag for it (EINVAL).
+        let id = program.attach(&cgroup, CgroupAttachMode::Single).map_err(|source| named(name, source))?;
+        let link = program.take_link(id).map_err(|source| named(name, source))?;
+        let link = FdLink::try_from(link).map_err(|source| pin_error(pins.link(name), source))?;
+        pin_link(pins, name, link)?;
+    }
+    for name in SOCKET_HOOKS {
+        let program: &mut CgroupSock = typed(&mut object, name)?;
+        program.load().map_err(|source| named(name, source))?;
         let id = program.attach(&cgroup, CgroupAttachMode::Single).map_err(|source| named(name, source))?;
         let link = program.take_link(id).map_err(|source| named(name, source))?;
         let link = FdLink::try_from(link).map_err(|source| pin_error(pins.link(name), source))?;

@@ -1,7 +1,7 @@
 //! The pinned maps, typed. Each word has one writer: what the kernel half writes is only read here.
 
 use agent_guard_common::{
-    conn::{Released, Socket, TlsObject, Untied},
+    conn::{Released, Socket, TlsObject, tagged, untagged},
     counters,
     task::{Agent, ExeKey, Task},
 };
@@ -26,8 +26,6 @@ pub struct Maps {
     sockets: HashMap<MapData, u64, [u8; SOCKET]>,
     released: HashMap<MapData, u64, [u8; RELEASED]>,
     ties: HashMap<MapData, [u8; 16], u64>,
-    untied: HashMap<MapData, u32, [u8; 16]>,
-    resolved: HashMap<MapData, u32, u64>,
     counters: PerCpuArray<MapData, u64>,
     agents: Array<MapData, [u8; 8]>,
     match_uid: HashMap<MapData, u32, u32>,
@@ -51,8 +49,6 @@ impl Maps {
             sockets: map(pins, "SOCKETS")?,
             released: map(pins, "RELEASED")?,
             ties: map(pins, "TIES")?,
-            untied: map(pins, "UNTIED")?,
-            resolved: map(pins, "RESOLVED")?,
             counters: map(pins, "COUNTERS")?,
             agents: map(pins, "AGENTS")?,
             match_uid: map(pins, "MATCH_UID")?,
@@ -99,7 +95,8 @@ impl Maps {
     }
 
     pub fn released(&self, cookie: u64) -> Option<Released> {
-        self.released.get(&cookie, 0).ok().and_then(|bytes| Released::read_from_bytes(&bytes).ok())
+        let words = self.released.get(&cookie, 0).ok().and_then(|bytes| Released::read_from_bytes(&bytes).ok())?;
+        Some(Released { released: untagged(cookie, words.released), in_step: untagged(cookie, words.in_step) })
     }
 
     /// Writes the daemon's words of a gate. `Ok(false)`: the socket is gone.
@@ -107,6 +104,7 @@ impl Maps {
     /// # Errors
     /// Any failure but the entry's absence.
     pub fn release(&mut self, cookie: u64, words: &Released) -> Result<bool, MapError> {
+        let words = Released { released: tagged(cookie, words.released), in_step: tagged(cookie, words.in_step) };
         match self.released.insert(cookie, array::<RELEASED>(words.as_bytes()), EXISTING) {
             Ok(()) => Ok(true),
             Err(MapError::KeyNotFound) => Ok(false),
@@ -118,20 +116,6 @@ impl Maps {
     /// The socket that a TLS object is tied to.
     pub fn tie(&self, object: &TlsObject) -> Option<u64> {
         self.ties.get(&array::<16>(object.as_bytes()), 0).ok()
-    }
-
-    /// Gated writes of a process whose socket is not known.
-    pub fn untied(&self, tgid: u32) -> u64 {
-        let words = self.untied.get(&tgid, 0).ok().and_then(|bytes| Untied::read_from_bytes(&bytes).ok()).unwrap_or_default();
-        let resolved = self.resolved.get(&tgid, 0).unwrap_or(0);
-        words.raised.saturating_sub(words.tied).saturating_sub(resolved)
-    }
-
-    /// Settles `count` untied writes of a process that will never be sent.
-    pub fn resolve(&mut self, tgid: u32, count: u64) {
-        let resolved = self.resolved.get(&tgid, 0).unwrap_or(0);
-        // Absent: the process is gone, and its writes with it.
-        drop(self.resolved.insert(tgid, resolved + count, EXISTING));
     }
 
     /// Sums of the per-CPU counters; daemon-side fields stay 0.

@@ -60,7 +60,8 @@ impl Pins {
         Ok(())
     }
 
-    /// Removes every pin: links first, so that nothing is enforced with maps half gone. Reports all failures together.
+    /// Removes every pin: links first, so that nothing is enforced with maps half gone, and of them the egress drop
+    /// last, so that nothing leaves while the others go. Reports all failures together.
     ///
     /// # Errors
     /// The names that could not be removed, with the reason of the last.
@@ -69,7 +70,9 @@ impl Pins {
         let mut reason = None;
         for part in ["links", "progs", "maps"] {
             let Ok(entries) = std::fs::read_dir(self.base.join(part)) else { continue };
-            for entry in entries.flatten() {
+            let mut entries: Vec<_> = entries.flatten().collect();
+            entries.sort_by_key(|entry| entry.file_name() == "egress");
+            for entry in entries {
                 if let Err(error) = std::fs::remove_file(entry.path()) {
                     failed.push(entry.path().display().to_string());
                     reason = Some(error.kind());

@@ -13,7 +13,7 @@ use std::{
 
 use agent_guard_api::status::ProbedFile;
 use agent_guard_common::config::COOKIE_LEN32;
-use agent_guard_finder::{Finding, LenWidth, ProbePoint, Role, find};
+use agent_guard_finder::{Finding, FinderError, LenWidth, ProbePoint, Role, find};
 use aya::programs::{
     UProbe,
     uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
@@ -119,9 +119,13 @@ impl Prober {
         }
         let mut bytes = Vec::new();
         file.by_ref().take(MAX_FILE).read_to_end(&mut bytes)?;
-        let findings = find(&bytes).unwrap_or_default();
+        let found = find(&bytes);
         drop(bytes);
-        let mut coverage = Coverage::Plain;
+        let mut coverage = match &found {
+            Ok(_) | Err(FinderError::NotElf { .. }) => Coverage::Plain,
+            Err(_cannot_tell) => Coverage::Partial,
+        };
+        let findings = found.unwrap_or_default();
         let mut functions = Vec::new();
         for finding in &findings {
             let covered = is_covered(finding);

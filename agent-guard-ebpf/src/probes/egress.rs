@@ -9,10 +9,10 @@ use agent_guard_common::{
     counters,
     event::{Ack, Hello, Stray, kind},
     maps::HELLO_BYTES,
-    task::{Agent, Task},
+    task::Agent,
 };
 use aya_ebpf::{
-    bindings::bpf_sock,
+    bindings::{__sk_buff, bpf_sock},
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skc_to_tcp_sock},
     macros::cgroup_skb,
     programs::SkBuffContext,
@@ -24,13 +24,11 @@ use crate::{
     maps::{EVENTS, PENDING, SOCKETS},
     offsets::{self, field},
     packet::{self, Packet},
-    scope, tie,
+    records, scope, tie,
 };
 
 const PASS: i32 = 1;
 const DROP: i32 = 0;
-const CONTENT_HANDSHAKE: u8 = 22;
-const CONTENT_APPLICATION_DATA: u8 = 23;
 
 /// What the kernel knows of the sending socket.
 struct Sender {
@@ -52,23 +50,30 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
     let cookie = unsafe { bpf_get_socket_cookie(ctx.skb.skb.cast()) };
     // SAFETY: copied at once.
     let pending = unsafe { PENDING.get(scope::current_thread()) }.copied();
-    let socket = SOCKETS.get_ptr_mut(cookie);
-    let Some(socket) = socket else {
-        // Not an agent's socket, unless an agent's write is on its way.
-        return match &pending {
-            Some(pending) => on_unknown(&ctx, sk, cookie, pending),
-            None => PASS,
-        };
-    };
-    judge(&ctx, sk, cookie, socket, pending.as_ref())
+    if let Some(socket) = SOCKETS.get_ptr_mut(cookie) {
+        return judge(&ctx, sk, cookie, socket, pending.as_ref());
+    }
+    // Not an agent's socket, unless an agent's write is on its way.
+    let Some(pending) = &pending else { return PASS };
+    if on_unknown(ctx.skb.skb, sk, cookie, pending) == 0 {
+        return PASS;
+    }
+    // Known from now on. This packet does not leave; TCP sends it again, and then it is an agent's like any other.
+    DROP
 }
 
 /// A pending thread sends on a socket that was not seen at connect: inherited, passed or older than the session.
-#[inline(always)]
-fn on_unknown(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, pending: &Pending) -> i32 {
-    let Some(sender) = sender(sk, cookie) else { return PASS };
-    if !sender.owned {
-        return PASS; // softirq: the current task is anybody
+#[inline(never)]
+fn on_unknown(skb: *mut __sk_buff, sk: *mut bpf_sock, cookie: u64, pending: &Pending) -> u64 {
+    let ctx = &SkBuffContext::new(skb);
+    let Some(sender) = sender(sk, cookie) else { return 0 };
+    let owner = scope::current_by_task().map_or(0, |(tgid, _)| tgid);
+    if !sender.owned || owner != pending.tgid {
+        return 0; // softirq: the current task is anybody
+    }
+    let Some(packet) = packet::parse(ctx) else { return 0 };
+    if packet.payload == 0 {
+        return 0;
     }
     let socket = Socket {
         tgid: pending.tgid,
@@ -79,10 +84,14 @@ fn on_unknown(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, pending: &Pen
         ..Socket::default()
     };
     tie::remember_socket(cookie, &socket);
-    match SOCKETS.get_ptr_mut(cookie) {
-        Some(socket) => judge(ctx, sk, cookie, socket, Some(pending)),
-        None => DROP,
+    let Some(socket) = SOCKETS.get_ptr_mut(cookie) else { return 1 };
+    if records::walk(ctx, &packet, socket, plaintext_of(pending)).fits {
+        // Its gate is raised for a write that nobody knows: the daemon holds it as unreadable.
+        gate::raise(socket);
+        return 1;
     }
+    let _gone = SOCKETS.remove(cookie);
+    0
 }
 
 /// `None`: not a TCP socket.
@@ -111,8 +120,12 @@ fn sender(sk: *mut bpf_sock, cookie: u64) -> Option<Sender> {
 #[inline(always)]
 fn judge(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, socket: *mut Socket, pending: Option<&Pending>) -> i32 {
     let Some(sender) = sender(sk, cookie) else { return PASS };
-    // Behind IPv6 extension headers nothing can be told of the payload: it does not leave.
-    let Some(packet) = packet::parse(ctx) else { return DROP };
+    let Some(packet) = packet::parse(ctx) else {
+        // Behind IPv6 extension headers or IPsec nothing can be told of the payload: it does not leave.
+        // SAFETY: copied at once.
+        let agent = scope::agent_flags(unsafe { (*socket).agent });
+        return if agent & Agent::OBSERVE != 0 { PASS } else { DROP };
+    };
     if packet.payload == 0 {
         return PASS;
     }
@@ -127,28 +140,30 @@ fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, pack
         return PASS; // let go before
     }
     // SAFETY: the map value is alive; these words are written by egress of this socket only, under its lock.
-    let known = unsafe { *socket };
-    let agent = scope::agent_flags(known.agent);
-    let start: [u8; 6] = packet::load(ctx, packet.headers).unwrap_or_default();
-    let tls = start[1] == 3 && (20..=23).contains(&start[0]);
-    if tls && start[0] == CONTENT_HANDSHAKE && start[5] == 1 {
-        on_hello(ctx, socket, sender, packet, agent);
-    } else if let Some(pending) = pending
-        && carries(ctx, packet, pending, &known)
-    {
+    let (agent, ssl, flags) = unsafe { (scope::agent_flags((*socket).agent), (*socket).ssl, (*socket).flags) };
+    // A live tie is the truth: the mark of another object on this thread is not about this socket.
+    let live = tie::is_live(sender.cookie, socket);
+    let pending = pending.filter(|pending| !live || pending.ssl == ssl);
+    let records = records::walk(ctx, packet, socket, pending.map_or(0, plaintext_of));
+    if records.hello {
+        let raise = agent & Agent::OBSERVE == 0;
+        on_hello(ctx.skb.skb, socket, sender.cookie, packet.seq, u64::from(raise) | u64::from(sender.owned) << 1);
+    }
+    match pending {
+        Some(pending) if records.fits => tie::bind(sender.cookie, socket, pending),
+        _ if ssl == 0 && records.data => on_unaccounted(socket, sender, end, agent),
+        _ if !records.tls && flags & (Socket::TLS | Socket::PLAIN) == 0 => on_plain(socket, sender),
+        _ => {}
+    }
+    if records.tls {
         // SAFETY: as above.
-        unsafe { (*socket).flags |= Socket::APP_DATA | Socket::TLS };
-        tie::bind(sender.cookie, socket, pending);
-    } else if tls && start[0] == CONTENT_APPLICATION_DATA && known.ssl == 0 && tie::has_untied(known.tgid) {
-        on_stray(socket, sender, &start);
-        return DROP;
-    } else if tls && is_unaccounted(&start, &known, agent) {
-        on_opaque(socket, sender, &start);
-    } else if !tls && known.flags & (Socket::TLS | Socket::PLAIN) == 0 {
-        on_plain(socket, sender);
+        unsafe {
+            (*socket).next_record = records.next;
+            (*socket).flags |= Socket::TLS | if records.finished { Socket::FINISHED } else { 0 };
+        }
     }
     if agent & Agent::FROZEN != 0 {
-        return drop(ctx, socket, sender, packet);
+        return drop(ctx.skb.skb, socket, sender.cookie, packet.ack, u64::from(packet.headers) << 32 | u64::from(packet.payload));
     }
     if gate::gated(socket) <= gate::released(sender.cookie).released {
         // SAFETY: as above.
@@ -159,114 +174,94 @@ fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, pack
         return PASS;
     }
     // SAFETY: as above.
-    let flags = unsafe { (*socket).flags };
-    if flags & Socket::BOUNDARY != 0 && end.wrapping_sub(known.boundary) as i32 <= 0 {
+    let (flags, boundary) = unsafe { ((*socket).flags, (*socket).boundary) };
+    if flags & Socket::BOUNDARY != 0 && end.wrapping_sub(boundary) as i32 <= 0 {
         return PASS;
     }
-    drop(ctx, socket, sender, packet)
+    drop(ctx.skb.skb, socket, sender.cookie, packet.ack, u64::from(packet.headers) << 32 | u64::from(packet.payload))
 }
 
-/// Does this packet carry the record of the pending write? Told by the record's length: what a TLS 1.2 or 1.3 record
-/// adds to its plaintext is known, and the only other application-data record that a client sends by itself is its
-/// Finished in TLS 1.3 (53 or 69 bytes, RFC 8446 section 4.4.4). In doubt: yes.
+/// Plaintext in the first record of a write: at most 2^14 bytes (RFC 8446 section 5.1).
 #[inline(always)]
-fn carries(ctx: &SkBuffContext, packet: &Packet, pending: &Pending, known: &Socket) -> bool {
-    let plain = if pending.len > 16_384 { 16_384 } else { pending.len };
-    let mut at = packet.headers;
-    for _ in 0..4 {
-        let Some(record) = packet::load::<[u8; 5]>(ctx, at) else {
-            return false; // only handshake and change-cipher-spec records
-        };
-        if !(20..=23).contains(&record[0]) || record[1] != 3 {
-            return true; // not on a record boundary
-        }
-        let len = u32::from(u16::from_be_bytes([record[3], record[4]]));
-        if record[0] == CONTENT_APPLICATION_DATA {
-            let added = u64::from(len).wrapping_sub(plain);
-            let finished = known.flags & Socket::APP_DATA == 0 && (len == 53 || len == 69) && (added < 16 || added > 80);
-            if !finished {
-                return true;
-            }
-        }
-        at += 5 + len;
-    }
-    true
+fn plaintext_of(pending: &Pending) -> u64 {
+    if pending.len > 16_384 { 16_384 } else { pending.len }
 }
 
-/// Application data on a connection that began under guard, though no probed write was ever tied to it: another TLS
-/// stack of the same process. What a client sends by itself before that is told by its length: a Finished, and the
-/// alert that closes (RFC 8446 sections 4.4.4 and 6.1).
+/// Application data on a socket that never was tied, and no write of the sending thread fits it: another TLS stack of
+/// the process, bytes that another thread sends, an object that was freed before its record left. It is held; the daemon
+/// refuses it by the agent's setting. Raised once for each new stretch.
 #[inline(always)]
-fn is_unaccounted(start: &[u8; 6], known: &Socket, agent: u32) -> bool {
-    let len = u32::from(u16::from_be_bytes([start[3], start[4]]));
-    start[0] == CONTENT_APPLICATION_DATA
-        && known.ssl == 0
-        && known.flags & (Socket::HELLO | Socket::OPAQUE) == Socket::HELLO
-        && agent & Agent::OBSERVE == 0
-        && len != 53
-        && len != 69
-        && len != 19
-}
-
-/// Holds a connection that nobody reads; the daemon decides by the agent's setting.
-#[inline(always)]
-fn on_opaque(socket: *mut Socket, sender: &Sender, start: &[u8; 6]) {
+fn on_unaccounted(socket: *mut Socket, sender: &Sender, end: u32, agent: u32) {
     // SAFETY: as in `judge_payload`.
-    unsafe { (*socket).flags |= Socket::OPAQUE };
+    let (flags, stray_end) = unsafe { ((*socket).flags, (*socket).stray_end) };
+    if agent & (Agent::OBSERVE | Agent::OPAQUE) != 0 {
+        return;
+    }
+    if flags & Socket::STRAY != 0 && end.wrapping_sub(stray_end) as i32 <= 0 {
+        return;
+    }
+    // SAFETY: as in `judge_payload`.
+    unsafe {
+        (*socket).stray_end = end;
+        (*socket).flags |= Socket::STRAY;
+    }
+    count(counters::STRAYS);
     let number = gate::raise(socket);
-    report_stray(socket, sender, Stray::OPAQUE, number, u32::from(u16::from_be_bytes([start[3], start[4]])));
+    report_stray(socket, sender.cookie, Stray::UNACCOUNTED, number);
 }
 
 /// The ClientHello barrier: a new TLS connection waits until the daemon has looked at the process's libraries.
-#[inline(always)]
-fn on_hello(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet, agent: u32) {
+/// (In a frame of its own, like `drop`: a program's stack is 512 bytes.)
+#[inline(never)]
+fn on_hello(skb: *mut __sk_buff, socket: *mut Socket, cookie: u64, seq: u32, bits: u64) -> u64 {
+    let (raise, owned) = (bits & 1 != 0, bits & 2 != 0);
+    let ctx = &SkBuffContext::new(skb);
+    let Some(packet) = packet::parse(ctx) else { return 0 };
     // SAFETY: as in `judge_payload`.
-    let known = unsafe { *socket };
-    if known.flags & Socket::HELLO != 0 && known.hello_seq == packet.seq {
-        return;
+    let (flags, hello_seq) = unsafe { ((*socket).flags, (*socket).hello_seq) };
+    if flags & Socket::HELLO != 0 && hello_seq == seq {
+        return 0;
     }
     count(counters::HELLOS);
     // SAFETY: as in `judge_payload`.
     unsafe {
-        (*socket).hello_seq = packet.seq;
-        (*socket).flags |= Socket::HELLO | Socket::TLS;
+        (*socket).hello_seq = seq;
+        // A new handshake on it: whatever was tied to it wrote in another one.
+        (*socket).ssl = 0;
+        (*socket).flags = ((*socket).flags | Socket::HELLO) & !Socket::FINISHED;
     }
-    let number = if agent & Agent::OBSERVE == 0 { gate::raise(socket) } else { 0 };
+    let number = if raise { gate::raise(socket) } else { 0 };
     let Some(mut entry) = EVENTS.reserve::<Hello>(0) else {
         count(counters::LOST_RING_FULL);
-        return; // held; the daemon's sweep finds it
+        return 0; // held; the daemon's sweep finds it
     };
     let hello = entry.as_mut_ptr();
-    let mut header = emit::foreign_header(kind::HELLO, size_of::<Hello>(), known.session, known.agent);
-    header.tgid = sending_process(&known, sender);
+    // SAFETY: as in `judge_payload`.
+    let (session, index, tgid) = unsafe { ((*socket).session, (*socket).agent, (*socket).tgid) };
     // SAFETY: the reservation is as long as a `Hello`; its last field has room for HELLO_BYTES.
     unsafe {
-        (*hello).header = header;
-        (*hello).cookie = sender.cookie;
+        (*hello).header = emit::foreign_header(kind::HELLO, size_of::<Hello>(), session, index);
+        (*hello).header.tgid = sending_process(tgid, owned);
+        (*hello).cookie = cookie;
         (*hello).gate = number;
         (*hello).payload = packet.payload;
-        (*hello).address = packet::address(ctx, packet);
+        (*hello).address = packet::address(ctx, &packet);
         let to = (&raw mut (*hello).bytes).cast();
         (*hello).captured = packet::load_up_to(ctx, packet.headers, to, packet.payload, HELLO_BYTES as u32);
     }
     entry.submit(0);
+    number
 }
 
 /// The process that sends: the current one if it owns the lock and is an agent's, else the one that connected.
 #[inline(always)]
-fn sending_process(known: &Socket, sender: &Sender) -> u32 {
-    if sender.owned
-        && let Some((tgid, _)) = scope::current()
+fn sending_process(connected: u32, owned: bool) -> u32 {
+    if owned
+        && let Some((tgid, _)) = scope::current_by_task()
     {
         return tgid;
     }
-    known.tgid
-}
-
-#[inline(always)]
-fn on_stray(socket: *mut Socket, sender: &Sender, start: &[u8; 6]) {
-    count(counters::UNTIED_HELD);
-    report_stray(socket, sender, Stray::UNTIED, 0, u32::from(u16::from_be_bytes([start[3], start[4]])));
+    connected
 }
 
 #[inline(always)]
@@ -274,49 +269,46 @@ fn on_plain(socket: *mut Socket, sender: &Sender) {
     count(counters::PLAINTEXT);
     // SAFETY: as in `judge_payload`.
     unsafe { (*socket).flags |= Socket::PLAIN };
-    report_stray(socket, sender, Stray::PLAIN, 0, 0);
+    report_stray(socket, sender.cookie, Stray::PLAIN, 0);
 }
 
-#[inline(always)]
-fn report_stray(socket: *mut Socket, sender: &Sender, what: u32, gate: u64, record: u32) {
+#[inline(never)]
+fn report_stray(socket: *mut Socket, cookie: u64, what: u32, gate: u64) -> u64 {
     // SAFETY: as in `judge_payload`.
-    let known = unsafe { *socket };
-    let task = Task { session: known.session, agent: known.agent, ..Task::default() };
-    let mut header = emit::foreign_header(kind::STRAY, size_of::<Stray>(), task.session, task.agent);
-    header.tgid = known.tgid;
-    emit::submit(&Stray { header, cookie: sender.cookie, gate, what, record });
+    let (session, index, tgid) = unsafe { ((*socket).session, (*socket).agent, (*socket).tgid) };
+    let mut header = emit::foreign_header(kind::STRAY, size_of::<Stray>(), session, index);
+    header.tgid = tgid;
+    u64::from(emit::submit(&Stray { header, cookie, gate, what, reserved: 0 }))
 }
 
 /// Drops the packet. The acknowledgement that it carried goes to the daemon, which sends it alone.
-#[inline(always)]
-fn drop(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet) -> i32 {
+#[inline(never)]
+fn drop(skb: *mut __sk_buff, socket: *mut Socket, cookie: u64, ack_seq: u32, sizes: u64) -> i32 {
+    let ctx = &SkBuffContext::new(skb);
+    let (headers, payload) = ((sizes >> 32) as u32, sizes as u32);
     count(counters::PACKETS_HELD);
     // SAFETY: as in `judge_payload`.
-    let known = unsafe {
+    let (last_ack, session, index, tgid) = unsafe {
         (*socket).held_packets += 1;
-        *socket
+        ((*socket).last_ack, (*socket).session, (*socket).agent, (*socket).tgid)
     };
-    if known.last_ack == packet.ack {
+    if last_ack == ack_seq || headers > 120 {
         return DROP;
     }
     // SAFETY: as in `judge_payload`.
-    unsafe { (*socket).last_ack = packet.ack };
-    if known.held_packets == 0 || packet.headers > 120 {
-        return DROP;
-    }
+    unsafe { (*socket).last_ack = ack_seq };
     let Some(mut entry) = EVENTS.reserve::<Ack>(0) else {
         count(counters::LOST_RING_FULL);
         return DROP;
     };
     let ack = entry.as_mut_ptr();
-    let mut header = emit::foreign_header(kind::ACK, size_of::<Ack>(), known.session, known.agent);
-    header.tgid = known.tgid;
     // SAFETY: the reservation is as long as an `Ack`; its last field has room for 120 bytes.
     unsafe {
-        (*ack).header = header;
-        (*ack).cookie = sender.cookie;
-        (*ack).payload = packet.payload;
-        (*ack).captured = packet::load_up_to(ctx, 0, (&raw mut (*ack).bytes).cast(), packet.headers, 120);
+        (*ack).header = emit::foreign_header(kind::ACK, size_of::<Ack>(), session, index);
+        (*ack).header.tgid = tgid;
+        (*ack).cookie = cookie;
+        (*ack).payload = payload;
+        (*ack).captured = packet::load_up_to(ctx, 0, (&raw mut (*ack).bytes).cast(), headers, 120);
     }
     entry.submit(0);
     DROP

@@ -46,7 +46,7 @@ pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let start_ns = unsafe { field::<u64>(process, offsets::task_start()) };
     // Odd numbers are sessions that began here, even ones those that the daemon enrolled.
     let session = scope::next(SEQUENCE_SESSION) * 2 + 1;
-    let task = Task { session, start_ns, agent, root: tgid, image: 1, reserved: 0 };
+    let task = Task { session, start_ns, agent, root: tgid, image: 1, slots: 0 };
     if TASKS.insert(tgid, task, 0).is_err() {
         count(counters::MAP_FULL);
         return 0;

@@ -7,16 +7,16 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit,
-    maps::{PENDING, RESOLVED, TASKS, UNTIED},
+    maps::{PENDING, TASKS},
     offsets::{self, field},
     scope,
 };
 
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
-    let Some((tgid, task)) = scope::current() else { return 0 };
-    // The address of this thread may be another's soon. Its untied write stays counted: bytes may be queued.
+    // The address of this thread may be another's soon.
     let _gone = PENDING.remove(scope::current_thread());
+    let Some((tgid, task)) = scope::current() else { return 0 };
     let thread: *const u8 = ctx.arg(0);
     // SAFETY: a typed program argument, followed along a typed pointer. `live` counts threads that have not reached
     // do_exit and was lowered for this one already.
@@ -26,8 +26,6 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     };
     if live == 0 {
         let _gone = TASKS.remove(tgid);
-        let _gone = UNTIED.remove(tgid);
-        let _gone = RESOLVED.remove(tgid);
         emit::submit(&Exit { header: emit::header(kind::EXIT, size_of::<Exit>(), &task), start_ns: task.start_ns });
     }
     0

@@ -57,24 +57,25 @@ fn on_write(ctx: &ProbeContext, tgid: u32, task: &Task) {
     }
     count(counters::WRITES_SEEN);
     let object = TlsObject { ssl, tgid, image: task.image };
-    let tied = tie::socket_of(&object);
-    let call = Call { ssl, buffer, len, number: scope::next(SEQUENCE_WRITE), tgid, task: *task, tied };
-    match copy::take(bpf_get_current_pid_tgid()) {
-        Some(owned) => {
-            on_copied(&call, owned.slot);
-            copy::give_back(&owned);
-        }
-        None => {
-            count(counters::LOST_NO_SLOT);
+    let mut call = Call { ssl, buffer, len, number: scope::next(SEQUENCE_WRITE), tgid, task: *task, tied: None };
+    let Some(owned) = copy::take(bpf_get_current_pid_tgid()) else {
+        count(counters::LOST_NO_SLOT);
+        if scope::agent_flags(task.agent) & Agent::OBSERVE == 0 {
+            call.tied = tie::socket_of(&object);
             close(&call);
         }
-    }
+        return;
+    };
+    // The copy may sleep: the socket is looked up behind it.
+    let copied = copy::fill(owned.slot, buffer, len);
+    call.tied = tie::socket_of(&object);
+    on_copied(&call, owned.slot, copied);
+    copy::give_back(&owned, bpf_get_current_pid_tgid());
 }
 
-/// With a slot at hand: copy the first piece, let go what is provably harmless, gate the rest.
+/// With the first piece copied: let go what is provably harmless, gate the rest.
 #[inline(always)]
-fn on_copied(call: &Call, slot: *mut Slot) {
-    let copied = copy::fill(slot, call.buffer, call.len);
+fn on_copied(call: &Call, slot: *mut Slot, copied: Result<u32, ()>) {
     let observed = scope::agent_flags(call.task.agent) & Agent::OBSERVE != 0;
     let mut flags = if observed { Write::OBSERVED } else { 0 };
     let mut number = 0;
@@ -134,9 +135,9 @@ fn close(call: &Call) -> u64 {
         len: call.len,
         session: call.task.session,
         tgid: call.tgid,
+        tid: bpf_get_current_pid_tgid() as u32,
         image: call.task.image,
         agent: call.task.agent,
-        reserved: 0,
     };
     tie::mark_pending(&pending);
     0

@@ -10,7 +10,7 @@ use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use crate::{
     emit,
     maps::{PENDING, TIES},
-    scope, tie,
+    scope,
 };
 
 #[uprobe]
@@ -22,9 +22,8 @@ pub fn tls_unbind(ctx: ProbeContext) -> u32 {
     // SAFETY: copied at once.
     let dropped = unsafe { PENDING.get(thread) }.is_some_and(|pending| pending.ssl == ssl);
     if dropped {
-        // Written, never sent: the bytes died with the object.
+        // Written and not sent yet. If its record is sent all the same, nothing accounts for it.
         let _gone = PENDING.remove(thread);
-        tie::settle(tgid);
     }
     let object = TlsObject { ssl, tgid, image: task.image };
     // SAFETY: copied at once.
