@@ -3,7 +3,10 @@
 /// Value of `SOCKETS`, keyed by socket cookie. Written by the kernel half only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Socket {
     /// The gate's first word: raised once per gated write (and once per held ClientHello).
     pub gated: u64,
@@ -56,7 +59,10 @@ impl Socket {
 /// Value of `RELEASED`, keyed by socket cookie. Written by the daemon only; created and removed by the kernel half.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Released {
     /// Tagged ([`tagged`]). The gate's second word: the highest write up to which every write was judged and allowed.
     pub released: u64,
@@ -83,7 +89,10 @@ pub const fn untagged(cookie: u64, word: u64) -> u64 {
 /// Key of `TIES`: a TLS object of a process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct TlsObject {
     pub ssl: u64,
     pub tgid: u32,
@@ -94,7 +103,10 @@ pub struct TlsObject {
 /// Value of `PENDING`, keyed by `task_struct` address: the last gated write of a thread, not tied yet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Pending {
     pub write: u64,
     pub ssl: u64,

@@ -4,7 +4,9 @@ use core::mem::{offset_of, size_of};
 
 use crate::{
     conn::{Pending, Released, Socket, TlsObject},
-    event::{Ack, Address, Exec, Exit, Header, Hello, Refused, Slot, SocketEvent, Stray, Tied, Unbound, Write},
+    event::{
+        Ack, Address, Exec, Exit, Header, Hello, Refused, Slot, SocketEvent, Stray, Tied, Unbound, Write,
+    },
     maps::{CHUNK_BYTES, HELLO_BYTES},
     task::{Agent, ExeKey, Task},
 };
@@ -19,6 +21,10 @@ layout! {
     Socket = 80, Released = 16, TlsObject = 16, Pending = 48,
 }
 
-const _: () = assert!(offset_of!(Header, kind) == 2 && offset_of!(Header, len) == 4 && offset_of!(Header, session) == 24);
-const _: () = assert!(offset_of!(Write, write) == 40 && offset_of!(Write, captured) == 88 && offset_of!(Slot, bytes) == 96);
+const _: () = assert!(
+    offset_of!(Header, kind) == 2 && offset_of!(Header, len) == 4 && offset_of!(Header, session) == 24
+);
+const _: () = assert!(
+    offset_of!(Write, write) == 40 && offset_of!(Write, captured) == 88 && offset_of!(Slot, bytes) == 96
+);
 const _: () = assert!(offset_of!(Hello, bytes) == 88 && offset_of!(Ack, bytes) == 56);

@@ -23,6 +23,18 @@ pub const HELLO_BYTES: usize = 2_048;
 
 /// Every pinned map by name, as the loader sees it.
 pub const NAMES: &[&str] = &[
-    "EVENTS", "TASKS", "SOCKETS", "RELEASED", "TIES", "PENDING", "SLOTS_MAP", "SLOT_OWNERS", "COUNTERS",
-    "AGENTS", "MATCH_UID", "MATCH_CGROUP", "MATCH_EXE", "SEQUENCE",
+    "EVENTS",
+    "TASKS",
+    "SOCKETS",
+    "RELEASED",
+    "TIES",
+    "PENDING",
+    "SLOTS_MAP",
+    "SLOT_OWNERS",
+    "COUNTERS",
+    "AGENTS",
+    "MATCH_UID",
+    "MATCH_CGROUP",
+    "MATCH_EXE",
+    "SEQUENCE",
 ];

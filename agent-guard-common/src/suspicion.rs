@@ -21,8 +21,8 @@ const CALLS: &[[u8; 4]] = &[*b"cmd=", *b"ery=", *b"hod=", *b"ion=", *b"/rm/", *b
 /// Content-Length, Transfer-Encoding, Upgrade, Expect, X-HTTP-Method-Override and its kin, X-Amz-Target, HTTP2-Settings,
 /// X-Original-URL, X-Rewrite-URL. CGI turns hyphens into underscores, so a server may take either.
 const FIELDS: &[[u8; 4]] = &[
-    *b"leng", *b"sfer", *b"grad", *b"xpec", *b"verr", *b"etho", *b"targ", *b"2-se", *b"2_se", *b"-url", *b"_url", *b"-uri",
-    *b"_uri",
+    *b"leng", *b"sfer", *b"grad", *b"xpec", *b"verr", *b"etho", *b"targ", *b"2-se", *b"2_se", *b"-url",
+    *b"_url", *b"-uri", *b"_uri",
 ];
 
 const SLOTS: usize = 512;
@@ -62,7 +62,8 @@ impl Table {
         // SAFETY: a slot is below SLOTS. Volatile, so that the table is read and not turned into comparisons again.
         unsafe {
             let multiplier = core::ptr::read_volatile(&raw const self.multiplier);
-            core::ptr::read_volatile((&raw const self.slots).cast::<u32>().add(slot(word, multiplier))) == word
+            core::ptr::read_volatile((&raw const self.slots).cast::<u32>().add(slot(word, multiplier)))
+                == word
         }
     }
 }

@@ -3,7 +3,10 @@
 /// Value of `TASKS`, keyed by tgid (initial pid namespace). Inherited by the kernel half at fork.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Task {
     /// Unique until reboot; given by the kernel half (match at exec) or the daemon (enrolment).
     pub session: u64,
@@ -22,7 +25,10 @@ pub struct Task {
 /// Value of `AGENTS`, keyed by the agent's index. Written by the daemon.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Agent {
     /// [`Agent::KNOWN`], [`Agent::FROZEN`] ...
     pub flags: u32,
@@ -46,7 +52,10 @@ pub const MAX_AGENTS: u32 = 256;
 /// Key of `MATCH_EXE`: an executable by file.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct ExeKey {
     pub inode: u64,
     /// `super_block.s_dev`, the kernel's encoding (major << 20 | minor).

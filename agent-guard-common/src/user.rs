@@ -29,17 +29,26 @@ pub enum Event<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventError {
     /// Shorter than its kind, or than it says itself.
-    Short { kind: u16, len: usize },
+    Short {
+        kind: u16,
+        len: usize,
+    },
     /// Written by another version.
-    Abi { abi: u16 },
-    UnknownKind { kind: u16 },
+    Abi {
+        abi: u16,
+    },
+    UnknownKind {
+        kind: u16,
+    },
 }
 
 impl core::fmt::Display for EventError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             EventError::Short { kind, len } => write!(f, "event of kind {kind} with only {len} bytes"),
-            EventError::Abi { abi } => write!(f, "event of ABI version {abi}, this daemon reads {ABI_VERSION}"),
+            EventError::Abi { abi } => {
+                write!(f, "event of ABI version {abi}, this daemon reads {ABI_VERSION}")
+            }
             EventError::UnknownKind { kind } => write!(f, "event of unknown kind {kind}"),
         }
     }
@@ -89,7 +98,9 @@ impl<'a> TryFrom<&'a [u8]> for Event<'a> {
 
 /// An event of fixed size.
 fn whole<T: FromBytes>(bytes: &[u8], kind: u16) -> Result<T, EventError> {
-    T::read_from_prefix(bytes).map(|(event, _)| event).map_err(|_prefix| EventError::Short { kind, len: bytes.len() })
+    T::read_from_prefix(bytes)
+        .map(|(event, _)| event)
+        .map_err(|_prefix| EventError::Short { kind, len: bytes.len() })
 }
 
 #[cfg(test)]
@@ -111,10 +122,12 @@ mod tests {
 
     #[test]
     fn a_write_hands_out_exactly_what_was_captured() {
-        let Ok(Event::Write(write, bytes)) = Event::try_from(write_event(96 + 5, 5, 8).as_slice()).map(|e| match e {
-            Event::Write(w, b) => Event::Write(w, std::boxed::Box::leak(b.to_vec().into_boxed_slice())),
-            other => panic!("{other:?}"),
-        }) else {
+        let Ok(Event::Write(write, bytes)) =
+            Event::try_from(write_event(96 + 5, 5, 8).as_slice()).map(|e| match e {
+                Event::Write(w, b) => Event::Write(w, std::boxed::Box::leak(b.to_vec().into_boxed_slice())),
+                other => panic!("{other:?}"),
+            })
+        else {
             panic!("not a write")
         };
         assert_eq!((write.captured, bytes), (5, &[7u8; 5][..]));
@@ -122,7 +135,10 @@ mod tests {
 
     #[test]
     fn a_write_that_claims_more_than_is_there_is_refused() {
-        assert!(matches!(Event::try_from(write_event(96 + 5, 6, 5).as_slice()), Err(EventError::Short { .. })));
+        assert!(matches!(
+            Event::try_from(write_event(96 + 5, 6, 5).as_slice()),
+            Err(EventError::Short { .. })
+        ));
         assert!(matches!(Event::try_from(write_event(200, 5, 5).as_slice()), Err(EventError::Short { .. })));
     }
 

@@ -29,12 +29,7 @@ use crate::{
     enforce::{duplicate::Duplicates, waiting::WaitingSockets},
     ingest::assemble::Assembler,
     judge::Judge,
-    kernel::{
-        maps::Maps,
-        pins::Pins,
-        probes::Judged,
-        ring::Ring,
-    },
+    kernel::{maps::Maps, pins::Pins, probes::Judged, ring::Ring},
     report::Report,
     settings::Settings,
 };
@@ -185,6 +180,9 @@ impl Guard {
     }
 
     fn agent_name(&self, index: u32) -> String {
-        self.agents.get(index as usize).cloned().unwrap_or_else(|| format!("agent {index} (not in the settings)"))
+        self.agents
+            .get(index as usize)
+            .cloned()
+            .unwrap_or_else(|| format!("agent {index} (not in the settings)"))
     }
 }

@@ -63,7 +63,14 @@ struct Conn {
 
 impl Conn {
     fn new(flow: Flow, origin: Origin) -> Self {
-        Conn { flow, origin, fills_buffer: false, rows: HashMap::new(), is_judging: false, hello_passed: None }
+        Conn {
+            flow,
+            origin,
+            fills_buffer: false,
+            rows: HashMap::new(),
+            is_judging: false,
+            hello_passed: None,
+        }
     }
 }
 
@@ -87,7 +94,15 @@ pub struct Judge {
 
 impl Judge {
     #[must_use]
-    pub fn new(engine: Engine, policy: Policy, routes: Routes, ledger: Ledger, audit: Audit, poison: Poison, boot_id: String) -> Self {
+    pub fn new(
+        engine: Engine,
+        policy: Policy,
+        routes: Routes,
+        ledger: Ledger,
+        audit: Audit,
+        poison: Poison,
+        boot_id: String,
+    ) -> Self {
         Judge {
             conns: HashMap::new(),
             adopted: HashMap::new(),
@@ -141,7 +156,8 @@ impl Judge {
                 let known = self.conns.contains_key(&cookie);
                 let Some(conn) = self.conn(cookie, origin, gate) else { return Vec::new() };
                 if !known {
-                    conn.flow = Flow::desynchronised(1, "what was sent on this connection before is not known");
+                    conn.flow =
+                        Flow::desynchronised(1, "what was sent on this connection before is not known");
                 }
                 conn.flow.lost_up_to(gate);
                 self.judge_due(cookie)
@@ -226,7 +242,11 @@ impl Judge {
             return Vec::new();
         }
         let (cookie, gate) = (seen.cookie, seen.gate);
-        let what = if seen.unreadable && seen.write.bytes.is_empty() { Gated::Lost } else { Gated::Writes(vec![seen.write]) };
+        let what = if seen.unreadable && seen.write.bytes.is_empty() {
+            Gated::Lost
+        } else {
+            Gated::Writes(vec![seen.write])
+        };
         let Some(conn) = self.conn(cookie, origin, gate) else { return Vec::new() };
         let blocked = std::mem::replace(&mut conn.fills_buffer, seen.fills_buffer);
         let mut commands = self.feed_blocked(cookie, gate, what, blocked);
@@ -249,7 +269,11 @@ impl Judge {
         let is_poisoned = self.poison.is_poisoned(cookie);
         Some(self.conns.entry(cookie).or_insert_with(|| {
             let first = origin.released.saturating_add(1);
-            let flow = if is_poisoned { Flow::desynchronised(first, POISONED) } else { Flow::new(first, Peer::default()) };
+            let flow = if is_poisoned {
+                Flow::desynchronised(first, POISONED)
+            } else {
+                Flow::new(first, Peer::default())
+            };
             Conn::new(flow, origin)
         }))
     }
@@ -323,7 +347,8 @@ impl Judge {
         let read = self.poison.decode(cookie, || subject::OfHead::read(request, &self.routes));
         let Some(of_head) = read else { return OnHead::WaitClosed }; // it panicked; judged when it is whole
         // Observed agents raise no gate, so whoever is judged here is not one.
-        let passes = |operation| self.policy.decide(operation, &SenderContext::default()).action == Action::Allow;
+        let passes =
+            |operation| self.policy.decide(operation, &SenderContext::default()).action == Action::Allow;
         match of_head {
             subject::OfHead::Decided(operation) if passes(&operation) => OnHead::Judge,
             subject::OfHead::WantsBody { if_empty } if passes(&if_empty) => OnHead::WaitForBody,
@@ -364,7 +389,10 @@ impl Judge {
             entries
         });
         let Some(entries) = entries else {
-            self.audit.note(AuditKind::Loss, "the decoder failed on a request that was let go; it is not on record".to_owned());
+            self.audit.note(
+                AuditKind::Loss,
+                "the decoder failed on a request that was let go; it is not on record".to_owned(),
+            );
             return;
         };
         self.counters.requests_allowed += entries.len() as u64;

@@ -43,18 +43,45 @@ pub struct WriteSeen {
 pub enum Report {
     Write(Origin, WriteSeen),
     /// The write `number` of `ssl` left on `cookie`; its writes so far belong there.
-    Tied { origin: Origin, ssl: u64, number: u64, cookie: u64, gate: u64, address: Option<String> },
+    Tied {
+        origin: Origin,
+        ssl: u64,
+        number: u64,
+        cookie: u64,
+        gate: u64,
+        address: Option<String>,
+    },
     /// A ClientHello raised the gate.
-    Hello { origin: Origin, cookie: u64, gate: u64, sni: Option<String>, address: Option<String> },
+    Hello {
+        origin: Origin,
+        cookie: u64,
+        gate: u64,
+        sni: Option<String>,
+        address: Option<String>,
+    },
     /// The barrier is done with it: its process is covered (or opaque connections are let through).
-    HelloPassed { cookie: u64, gate: u64 },
+    HelloPassed {
+        cookie: u64,
+        gate: u64,
+    },
     /// The TLS object ended: what it offered and nobody saw leave never will.
-    Unbound { tgid: u32, ssl: u64 },
+    Unbound {
+        tgid: u32,
+        ssl: u64,
+    },
     /// The connection is closed; what was held on it is destroyed.
-    Gone { cookie: u64 },
+    Gone {
+        cookie: u64,
+    },
     /// The gate stands at `gate`, and whatever is missing below will not be told any more.
-    Lost { origin: Origin, cookie: u64, gate: u64 },
-    ProcessGone { tgid: u32 },
+    Lost {
+        origin: Origin,
+        cookie: u64,
+        gate: u64,
+    },
+    ProcessGone {
+        tgid: u32,
+    },
 }
 
 impl Report {
@@ -65,7 +92,10 @@ impl Report {
             Report::Tied { origin, cookie, .. }
             | Report::Hello { origin, cookie, .. }
             | Report::Lost { origin, cookie, .. } => Some((origin, *cookie)),
-            Report::HelloPassed { .. } | Report::Unbound { .. } | Report::Gone { .. } | Report::ProcessGone { .. } => None,
+            Report::HelloPassed { .. }
+            | Report::Unbound { .. }
+            | Report::Gone { .. }
+            | Report::ProcessGone { .. } => None,
         }
     }
 }
@@ -73,10 +103,22 @@ impl Report {
 /// What the guard is to do.
 #[derive(Debug)]
 pub enum Command {
-    Open { cookie: u64, opening: Opening },
+    Open {
+        cookie: u64,
+        opening: Opening,
+    },
     /// Keep this connection alive: people are asked.
-    Wait { cookie: u64 },
-    Break { cookie: u64, verdict: Refused },
-    StopSession { session: u64 },
-    ResumeSession { session: u64 },
+    Wait {
+        cookie: u64,
+    },
+    Break {
+        cookie: u64,
+        verdict: Refused,
+    },
+    StopSession {
+        session: u64,
+    },
+    ResumeSession {
+        session: u64,
+    },
 }

@@ -9,7 +9,9 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
-use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage};
+use nix::sys::socket::{
+    self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage,
+};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
@@ -42,7 +44,8 @@ pub fn destroy(duplicate: impl AsFd, cookie: u64) -> io::Result<()> {
 pub fn destroy_orphan(cookie: u64) -> io::Result<()> {
     for family in [2u8, 10] {
         if let Some(id) = find_by_cookie(family, cookie)? {
-            return exchange(&message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, family, &id)).and_then(|answer| acknowledged(&answer));
+            return exchange(&message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, family, &id))
+                .and_then(|answer| acknowledged(&answer));
         }
     }
     Err(io::ErrorKind::NotFound.into())
@@ -57,14 +60,16 @@ fn find_by_cookie(family: u8, cookie: u64) -> io::Result<Option<Vec<u8>>> {
         let len = socket::recv(netlink.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         let mut rest = buffer.get(..len).unwrap_or_default();
         while let Some((header, _)) = rest.split_at_checked(16) {
-            let size = header.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes) as usize;
+            let size = header.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes)
+                as usize;
             let kind = header.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
             if size < 16 || kind != Some(SOCK_DIAG_BY_FAMILY) {
                 return Ok(None); // the end of the dump, or an error
             }
             // struct inet_diag_msg: four bytes, then the id, whose last eight bytes are the cookie.
             if let Some(id) = rest.get(20..20 + SOCKID)
-                && id.get(SOCKID - 8..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes) == Some(cookie)
+                && id.get(SOCKID - 8..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes)
+                    == Some(cookie)
             {
                 return Ok(Some(id.to_vec()));
             }
@@ -79,12 +84,18 @@ fn find_by_cookie(family: u8, cookie: u64) -> io::Result<Option<Vec<u8>>> {
 /// `ENOENT`: no such connection here. `EOPNOTSUPP`: not built in.
 pub fn sock_destroy(local: SocketAddr, peer: SocketAddr, cookie: u64) -> io::Result<()> {
     let family = if local.is_ipv4() { 2 } else { 10 };
-    let answer = exchange(&message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, family, &sockid(local, peer, cookie)))?;
+    let answer =
+        exchange(&message(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, family, &sockid(local, peer, cookie)))?;
     acknowledged(&answer)
 }
 
 fn open() -> io::Result<OwnedFd> {
-    Ok(socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?)
+    Ok(socket::socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkSockDiag,
+    )?)
 }
 
 fn send(netlink: &OwnedFd, message: &[u8]) -> io::Result<()> {
@@ -164,7 +175,11 @@ fn disconnect(fd: i32) -> io::Result<()> {
     let address = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
     let len = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).map_err(io::Error::other)?;
     // SAFETY: `address` lives through the call and `len` is its size.
-    if unsafe { libc::connect(fd, &raw const address, len) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::connect(fd, &raw const address, len) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(test)]

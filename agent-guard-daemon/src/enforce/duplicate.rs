@@ -31,7 +31,12 @@ impl Duplicates {
     ///
     /// # Errors
     /// `NotFound`: none of them has it. `PermissionDenied`: the host forbids `pidfd_getfd` (`ptrace_scope = 3`).
-    pub fn take(&mut self, cookie: u64, first: u32, others: impl FnOnce() -> Vec<u32>) -> io::Result<OwnedFd> {
+    pub fn take(
+        &mut self,
+        cookie: u64,
+        first: u32,
+        others: impl FnOnce() -> Vec<u32>,
+    ) -> io::Result<OwnedFd> {
         if let Some((tgid, number)) = self.known.get(&cookie).copied()
             && let Ok(socket) = self.duplicate(tgid, number)
             && cookie_of(&socket) == Some(cookie)
@@ -55,7 +60,9 @@ impl Duplicates {
                 return Ok(socket);
             }
         }
-        Err(cause.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no process of the session has the socket")))
+        Err(cause.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, "no process of the session has the socket")
+        }))
     }
 
     /// Forgets a process that ended.
@@ -71,8 +78,13 @@ impl Duplicates {
     fn search(&mut self, cookie: u64, tgid: u32) -> io::Result<Option<OwnedFd>> {
         for entry in fs::read_dir(format!("/proc/{tgid}/fd"))? {
             let entry = entry?;
-            let is_socket = fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
-            let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()).filter(|_| is_socket) else { continue };
+            let is_socket = fs::read_link(entry.path())
+                .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
+            let Some(number) =
+                entry.file_name().to_str().and_then(|name| name.parse().ok()).filter(|_| is_socket)
+            else {
+                continue;
+            };
             let socket = match self.duplicate(tgid, number) {
                 Ok(socket) => socket,
                 Err(error) if is_gone(&error) => continue,
@@ -113,7 +125,8 @@ pub fn pidfd(tgid: u32) -> io::Result<OwnedFd> {
 
 /// The process or its descriptor is not there any more; anything else (no descriptors left, no permission) says nothing.
 fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EBADF | libc::ENOENT)) || error.kind() == io::ErrorKind::NotFound
+    matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EBADF | libc::ENOENT))
+        || error.kind() == io::ErrorKind::NotFound
 }
 
 fn cookie_of(socket: &OwnedFd) -> Option<u64> {
@@ -171,16 +184,28 @@ pub fn send_memory(socket: impl AsFd) -> Option<(u32, u32)> {
     let mut len = libc::socklen_t::try_from(size_of::<[u32; 9]>()).ok()?;
     // SAFETY: the kernel writes at most `len` bytes into `words`.
     let code = unsafe {
-        libc::getsockopt(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, words.as_mut_ptr().cast(), &raw mut len)
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_MEMINFO,
+            words.as_mut_ptr().cast(),
+            &raw mut len,
+        )
     };
     // SK_MEMINFO_WMEM_QUEUED and SK_MEMINFO_SNDBUF of include/uapi/linux/sock_diag.h
     (code == 0).then_some((words[5], words[3]))
 }
 
-fn set_option(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set_option(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).map_err(io::Error::other)?;
     // SAFETY: `value` lives through the call and `len` is its size.
-    let code = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    let code =
+        unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast(), len) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

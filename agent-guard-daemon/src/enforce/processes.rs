@@ -66,7 +66,10 @@ pub fn resume(process: Process) -> io::Result<()> {
 
 fn signal(process: Process, signal: Signal) -> io::Result<()> {
     if process.tgid <= 1 || process.tgid == std::process::id() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("pid {} is never stopped", process.tgid)));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("pid {} is never stopped", process.tgid),
+        ));
     }
     let handle = pidfd(process.tgid)?;
     // The pidfd is the process that has the pid now; its start time tells whether that is ours.
@@ -75,7 +78,10 @@ fn signal(process: Process, signal: Signal) -> io::Result<()> {
         return Err(io::ErrorKind::NotFound.into());
     }
     if now.is_kernel_thread {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("pid {} is a kernel thread", process.tgid)));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("pid {} is a kernel thread", process.tgid),
+        ));
     }
     Ok(pidfd_send_signal(handle, signal)?)
 }

@@ -62,7 +62,15 @@ enum Standing {
 }
 
 impl Guard {
-    pub(super) fn begin_barrier(&mut self, cookie: u64, gate: u64, tgid: u32, sni: Option<String>, address: String, agent: u32) {
+    pub(super) fn begin_barrier(
+        &mut self,
+        cookie: u64,
+        gate: u64,
+        tgid: u32,
+        sni: Option<String>,
+        address: String,
+        agent: u32,
+    ) {
         let hello = HeldHello { cookie, gate, tgid, sni, address, agent, scans: 1, since: Instant::now() };
         match self.standing(tgid) {
             Standing::Covered => self.pass(&hello),
@@ -83,7 +91,8 @@ impl Guard {
 
     pub(super) fn take_scanned(&mut self) {
         while let Ok(scanned) = self.scanned.try_recv() {
-            let (mine, others): (Vec<_>, Vec<_>) = self.held_hellos.drain(..).partition(|held| held.tgid == scanned.tgid);
+            let (mine, others): (Vec<_>, Vec<_>) =
+                self.held_hellos.drain(..).partition(|held| held.tgid == scanned.tgid);
             self.held_hellos = others;
             for mut hello in mine {
                 match self.standing(hello.tgid) {
@@ -102,7 +111,8 @@ impl Guard {
 
     /// A scan that does not end (a library on a dead file system) leaves its process opaque.
     pub(super) fn refuse_late_hellos(&mut self) {
-        let (late, patient): (Vec<_>, Vec<_>) = self.held_hellos.drain(..).partition(|held| held.since.elapsed() > SCAN_PATIENCE);
+        let (late, patient): (Vec<_>, Vec<_>) =
+            self.held_hellos.drain(..).partition(|held| held.since.elapsed() > SCAN_PATIENCE);
         self.held_hellos = patient;
         for hello in late {
             self.on_opaque(&hello, "its libraries could not be looked at in time");
@@ -133,7 +143,9 @@ impl Guard {
         }
         match (unknown.is_empty(), partial, covered) {
             (false, _, _) => Standing::Unknown(unknown),
-            (true, Some(path), _) => Standing::Opaque(format!("{path:?} can write in a way that is not covered")),
+            (true, Some(path), _) => {
+                Standing::Opaque(format!("{path:?} can write in a way that is not covered"))
+            }
             (true, None, true) => Standing::Covered,
             (true, None, false) => Standing::Opaque("no TLS library that this version reads".to_owned()),
         }
@@ -157,7 +169,14 @@ impl Guard {
             agent_guard_decode::redact::quote(&program),
         );
         let session = self.maps.socket(hello.cookie).map_or(0, |socket| socket.session);
-        let origin = crate::report::Origin { tgid: hello.tgid, session, agent: name, processes, observed: false, released: 0 };
+        let origin = crate::report::Origin {
+            tgid: hello.tgid,
+            session,
+            agent: name,
+            processes,
+            observed: false,
+            released: 0,
+        };
         self.note(AuditKind::Opaque, &origin, message);
         if allowed {
             self.pass(hello);
@@ -184,7 +203,9 @@ pub(super) fn scan_forever(
                 continue;
             }
             let judging = catch_unwind(AssertUnwindSafe(|| judge_where_it_is(&mut prober, tgid, &mapping)));
-            match judging.unwrap_or_else(|_panic| Err(std::io::Error::other("the finder failed on it (a defect of the guard)"))) {
+            match judging.unwrap_or_else(|_panic| {
+                Err(std::io::Error::other("the finder failed on it (a defect of the guard)"))
+            }) {
                 Ok(None) => {} // not mapped any more
                 Ok(Some((id, coverage, functions))) => {
                     let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);

@@ -61,7 +61,8 @@ impl Guard {
         if self.waiting.is_waiting(cookie) {
             return;
         }
-        let begun = self.duplicate(cookie).and_then(|socket| self.waiting.begin(cookie, socket, Instant::now()));
+        let begun =
+            self.duplicate(cookie).and_then(|socket| self.waiting.begin(cookie, socket, Instant::now()));
         if let Err(error) = begun {
             tracing::warn!(cookie, %error, "a held socket cannot be duplicated: it is held, but not kept alive");
         }

@@ -36,7 +36,10 @@ impl Guard {
                 Ok(event) => self.on_event(event),
                 Err(error) => {
                     tracing::error!(%error, "an event cannot be read");
-                    self.audit.note(AuditKind::Loss, format!("an event of the kernel half cannot be read: {error}"));
+                    self.audit.note(
+                        AuditKind::Loss,
+                        format!("an event of the kernel half cannot be read: {error}"),
+                    );
                 }
             }
         }
@@ -69,7 +72,8 @@ impl Guard {
         if !fast && !origin.observed && self.has_unknown_past(piece.cookie, piece.gate) {
             return self.report(Report::Lost { origin, cookie: piece.cookie, gate: piece.gate });
         }
-        let fills_buffer = piece.cookie != 0 && !fast && write.total > 4096 && self.fills_buffer(piece.cookie);
+        let fills_buffer =
+            piece.cookie != 0 && !fast && write.total > 4096 && self.fills_buffer(piece.cookie);
         let seen = WriteSeen {
             ssl: piece.ssl,
             tgid: piece.header.tgid,
@@ -91,7 +95,14 @@ impl Guard {
             self.report(Report::Lost { origin, cookie, gate: tied.gate });
         } else {
             let address = self.addresses.get(&cookie).cloned();
-            self.report(Report::Tied { origin, ssl: tied.ssl, number: tied.write, cookie, gate: tied.gate, address });
+            self.report(Report::Tied {
+                origin,
+                ssl: tied.ssl,
+                number: tied.write,
+                cookie,
+                gate: tied.gate,
+                address,
+            });
         }
     }
 
@@ -157,10 +168,16 @@ impl Guard {
         let cookie = stray.cookie;
         if stray.what == Stray::PLAIN {
             let to = self.addresses.get(&cookie).cloned().unwrap_or_else(|| "an address not seen".to_owned());
-            return self.note(AuditKind::Loss, &origin, format!("plaintext to {to}: not judged by this version"));
+            return self.note(
+                AuditKind::Loss,
+                &origin,
+                format!("plaintext to {to}: not judged by this version"),
+            );
         }
         let to = self.addresses.get(&cookie).cloned().unwrap_or_default();
-        let message = format!("connection to {to} refused: no write that was read accounts for the encrypted data on it");
+        let message = format!(
+            "connection to {to} refused: no write that was read accounts for the encrypted data on it"
+        );
         self.note(AuditKind::Opaque, &origin, message);
         self.opaque_refused += 1;
         self.destroy(cookie);
@@ -181,7 +198,10 @@ impl Guard {
 
     /// Gives a new connection a send buffer in which every request that is judged whole has room.
     fn give_room(&mut self, cookie: u64, tgid: u32) {
-        let given = self.duplicates.take(cookie, tgid, Vec::new).and_then(|socket| duplicate::make_room(&socket, ROOM));
+        let given = self
+            .duplicates
+            .take(cookie, tgid, Vec::new)
+            .and_then(|socket| duplicate::make_room(&socket, ROOM));
         if let Err(error) = given {
             tracing::debug!(cookie, %error, "the send buffer stays as it is");
         }

@@ -42,10 +42,13 @@ impl Guard {
                 self.look_after_clients();
                 self.decide(Input::Approve { hold, person })
             }
-            (Action::Deny { hold, reason }, Some(person)) => self.decide(Input::Deny { hold, person, reason }),
-            (Action::Approve { .. } | Action::Deny { .. }, None) => {
-                Err(ActionError { kind: ErrorKind::Forbidden, message: "only a known person can decide".to_owned() })
+            (Action::Deny { hold, reason }, Some(person)) => {
+                self.decide(Input::Deny { hold, person, reason })
             }
+            (Action::Approve { .. } | Action::Deny { .. }, None) => Err(ActionError {
+                kind: ErrorKind::Forbidden,
+                message: "only a known person can decide".to_owned(),
+            }),
             (Action::Enrol { agent }, _) => self.enrol(peer, &agent),
             (Action::Remove { reason }, _) => {
                 self.ending = Some(Ending::Remove { reason });
@@ -70,7 +73,8 @@ impl Guard {
         if now.is_none_or(|state| state.is_kernel_thread) || peer.pid <= 1 || peer.pid == std::process::id() {
             return Err(conflict(format!("pid {} cannot be put under guard", peer.pid)));
         }
-        let index = self.agents.iter().position(|name| name == agent).and_then(|index| u32::try_from(index).ok());
+        let index =
+            self.agents.iter().position(|name| name == agent).and_then(|index| u32::try_from(index).ok());
         let Some(index) = index else {
             return Err(conflict(format!("agent {agent} is not active; restart the guard")));
         };
@@ -91,7 +95,10 @@ impl Guard {
             observed: false,
             released: 0,
         };
-        let message = format!("session {} of agent {agent} began: pid {} of uid {} enrolled", task.session, peer.pid, peer.uid);
+        let message = format!(
+            "session {} of agent {agent} began: pid {} of uid {} enrolled",
+            task.session, peer.pid, peer.uid
+        );
         self.note(AuditKind::SessionStarted, &origin, message);
         Ok(Outcome::Enrolled { agent: agent.to_owned(), session: task.session })
     }
@@ -117,7 +124,8 @@ impl Guard {
         let agents = self.settings.agents.iter().map(|(name, rule)| AgentStatus {
             name: name.clone(),
             mode: if rule.mode == Mode::Observe { "observe".to_owned() } else { "enforce".to_owned() },
-            sessions: u32::try_from(sessions.values().filter(|session| session.agent == *name).count()).unwrap_or(u32::MAX),
+            sessions: u32::try_from(sessions.values().filter(|session| session.agent == *name).count())
+                .unwrap_or(u32::MAX),
         });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -126,7 +134,11 @@ impl Guard {
             pid: std::process::id(),
             agents: agents.collect(),
             pending_holds: u32::try_from(self.judge.holds(false).len()).unwrap_or(u32::MAX),
-            probed_files: self.judged_files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).probed(),
+            probed_files: self
+                .judged_files
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .probed(),
             counters: self.counters(),
             findings: self.findings.clone(),
             sessions: sessions.into_values().collect(),

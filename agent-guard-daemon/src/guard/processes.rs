@@ -46,7 +46,9 @@ impl Processes {
         }
         let raw = fs::read(format!("/proc/{tgid}/cmdline")).unwrap_or_default();
         let arguments: Vec<&[u8]> = raw.strip_suffix(&[0]).unwrap_or(&raw).split(|byte| *byte == 0).collect();
-        let exe = fs::read_link(format!("/proc/{tgid}/exe")).map(|path| path.display().to_string()).unwrap_or_default();
+        let exe = fs::read_link(format!("/proc/{tgid}/exe"))
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
         let view = ProcessView { pid: tgid, command: redact::command_line(&arguments), exe };
         let known = (view, state(tgid).map_or(0, |state| state.parent));
         if self.known.len() >= MAX_KNOWN {
@@ -63,7 +65,11 @@ impl Guard {
         let socket = self.maps.socket(cookie).ok_or(io::ErrorKind::NotFound)?;
         let maps = &self.maps;
         self.duplicates.take(cookie, socket.tgid, || {
-            maps.tasks().into_iter().filter(|(_, task)| task.session == socket.session).map(|(tgid, _)| tgid).collect()
+            maps.tasks()
+                .into_iter()
+                .filter(|(_, task)| task.session == socket.session)
+                .map(|(tgid, _)| tgid)
+                .collect()
         })
     }
 

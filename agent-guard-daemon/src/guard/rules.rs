@@ -31,7 +31,11 @@ pub(super) struct KernelRules {
 
 /// Names of the agents by their index in the kernel half. Pinned entries hold the index, so while pins are adopted a
 /// name keeps its index for good: new ones are added behind.
-pub(super) fn agent_names(settings: &Settings, ledger: &mut Ledger, adopted: bool) -> Result<Vec<String>, LedgerError> {
+pub(super) fn agent_names(
+    settings: &Settings,
+    ledger: &mut Ledger,
+    adopted: bool,
+) -> Result<Vec<String>, LedgerError> {
     let kept = if adopted { ledger.meta(AGENTS)? } else { None };
     let mut names: Vec<String> = kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     for name in settings.agents.keys() {
@@ -56,7 +60,8 @@ pub(super) fn flags(rule: &AgentRule) -> u32 {
 /// Translates the settings. Looks up files and cgroups as they are now.
 pub(super) fn kernel_rules(settings: &Settings, names: &[String], cgroup_root: &Path) -> KernelRules {
     let mut rules = KernelRules::default();
-    let known = (0u32..).zip(names).filter_map(|(index, name)| Some((index, settings.agents.get_key_value(name)?)));
+    let known =
+        (0u32..).zip(names).filter_map(|(index, name)| Some((index, settings.agents.get_key_value(name)?)));
     for (index, (name, rule)) in known {
         for matcher in &rule.matchers {
             rules.add(name, index, matcher, cgroup_root);
@@ -117,7 +122,8 @@ fn find_units(root: &Path, unit: &str) -> Vec<PathBuf> {
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_instance = unit.split_once("@.").is_some_and(|(template, suffix)| {
-                name.strip_prefix(template).is_some_and(|rest| rest.starts_with('@') && rest.ends_with(suffix))
+                name.strip_prefix(template)
+                    .is_some_and(|rest| rest.starts_with('@') && rest.ends_with(suffix))
             });
             if name == unit || is_instance {
                 found.push(entry.path());
@@ -147,9 +153,13 @@ impl Guard {
 
     fn enrol_once(&mut self, rules: &KernelRules) -> usize {
         let Ok(entries) = fs::read_dir("/proc") else { return 0 };
-        let processes: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        let parents: HashMap<u32, u32> =
-            processes.iter().filter_map(|tgid| state(*tgid)).map(|state| (state.process.tgid, state.parent)).collect();
+        let processes: Vec<u32> =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let parents: HashMap<u32, u32> = processes
+            .iter()
+            .filter_map(|tgid| state(*tgid))
+            .map(|state| (state.process.tgid, state.parent))
+            .collect();
         let mut enrolled = 0;
         for tgid in processes {
             if tgid <= 1 || tgid == std::process::id() || self.maps.task(tgid).is_some() {
@@ -207,7 +217,9 @@ impl Guard {
     fn matching_command(&self, tgid: u32) -> Option<u32> {
         let raw = fs::read(format!("/proc/{tgid}/cmdline")).ok()?;
         let line = String::from_utf8_lossy(raw.strip_suffix(&[0]).unwrap_or(&raw)).replace('\0', " ");
-        let rules = (0u32..).zip(&self.agents).filter_map(|(index, name)| Some((index, self.settings.agents.get(name)?)));
+        let rules = (0u32..)
+            .zip(&self.agents)
+            .filter_map(|(index, name)| Some((index, self.settings.agents.get(name)?)));
         rules.into_iter().find_map(|(index, rule)| {
             let matches = |matcher: &Matcher| matches!(matcher, Matcher::Command(glob) if !line.is_empty() && glob.matches(&line));
             rule.matchers.iter().any(matches).then_some(index)
@@ -220,7 +232,10 @@ impl Guard {
         if began {
             let origin = self.origin(header);
             let command = origin.processes.first().map(|process| process.command.clone()).unwrap_or_default();
-            let message = format!("session {} of agent {} began with pid {root}: {command}", header.session, origin.agent);
+            let message = format!(
+                "session {} of agent {} began with pid {root}: {command}",
+                header.session, origin.agent
+            );
             self.note(agent_guard_api::audit::AuditKind::SessionStarted, &origin, message);
         }
         self.scan_ahead(header.tgid);

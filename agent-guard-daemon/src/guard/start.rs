@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     path::PathBuf,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -28,6 +28,7 @@ use crate::{
     judge::{Judge, poison::Poison, restore::ClosedGate},
     kernel::{
         load::{self, Kernel, LoadError},
+        maps::MapError,
         pins::Pins,
         probes::{Judged, Prober},
         ring::Ring,
@@ -65,7 +66,7 @@ pub enum StartError {
     #[error("the event ring of the kernel half cannot be opened")]
     NoRing,
     #[error("agents in the kernel half: {0}")]
-    Maps(#[from] aya::maps::MapError),
+    Maps(#[from] MapError),
     #[error("inference route: {0}")]
     Route(#[from] agent_guard_core::classify::RouteError),
     #[error("{what}: {source}")]
@@ -92,7 +93,9 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     let deciders = people.deciders();
     let findings = host_findings(deciders);
     if preflight::forbids_start(&findings) {
-        return Err(StartError::Host(findings.into_iter().filter(|f| f.severity == agent_guard_api::status::Severity::Error).collect()));
+        return Err(StartError::Host(
+            findings.into_iter().filter(|f| f.severity == agent_guard_api::status::Severity::Error).collect(),
+        ));
     }
     let ledger = Ledger::open(&settings.state_dir)?;
     let (audit, audit_thread) = Audit::start(&settings.audit, settings.state_dir.clone())?;
@@ -112,7 +115,12 @@ pub fn start(config: Config) -> Result<Started, StartError> {
     guard.adopt()?;
     let api = ApiThread::start(
         listener,
-        Services { judge: link, people, audit: audit.clone(), doctor: Box::new(move || host_findings(deciders)) },
+        Services {
+            judge: link,
+            people,
+            audit: audit.clone(),
+            doctor: Box::new(move || host_findings(deciders)),
+        },
     )
     .map_err(|source| StartError::Io { what: "API thread", source })?;
     let kind = if adopted { AuditKind::Adopted } else { AuditKind::Started };
@@ -142,7 +150,8 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
     }
     let boot = boot_id();
     ledger.forget_other_boots(&boot)?;
-    let poison = Poison::open(&settings.state_dir, &boot).map_err(|source| StartError::Io { what: "decoding marker", source })?;
+    let poison = Poison::open(&settings.state_dir, &boot)
+        .map_err(|source| StartError::Io { what: "decoding marker", source })?;
     let next_session = ledger.next_session_number()?;
     let agents = rules::agent_names(&settings, &mut ledger, kernel_adopted)?;
     let judge = Judge::new(
@@ -156,14 +165,8 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
     );
     let prober = Prober::new(write_probe, unbind_probe, pins.clone());
     let judged_files = Arc::new(Mutex::new(Judged::default()));
-    prober.adopt(&mut judged_files.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let (scans, to_scan) = mpsc::channel();
-    let (done, scanned) = mpsc::channel();
-    let judged = Arc::clone(&judged_files);
-    std::thread::Builder::new()
-        .name("prober".to_owned())
-        .spawn(move || barrier::scan_forever(prober, &judged, &to_scan, &done, &waker))
-        .map_err(|source| StartError::Io { what: "prober thread", source })?;
+    prober.adopt(&mut judged_files.lock().unwrap_or_else(PoisonError::into_inner));
+    let (scans, scanned) = start_prober(prober, Arc::clone(&judged_files), waker)?;
     Ok(Guard {
         losses: maps.losses(),
         maps,
@@ -198,6 +201,23 @@ fn assemble(parts: Parts, waker: impl Fn() + Clone + Send + Sync + 'static) -> R
     })
 }
 
+/// The thread that judges files: its orders and its answers.
+type ProberEnds = (mpsc::Sender<barrier::Scan>, mpsc::Receiver<barrier::Scanned>);
+
+fn start_prober(
+    prober: Prober,
+    judged: Arc<Mutex<Judged>>,
+    waker: impl Fn() + Send + 'static,
+) -> Result<ProberEnds, StartError> {
+    let (scans, to_scan) = mpsc::channel();
+    let (done, scanned) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("prober".to_owned())
+        .spawn(move || barrier::scan_forever(prober, &judged, &to_scan, &done, &waker))
+        .map_err(|source| StartError::Io { what: "prober thread", source })?;
+    Ok((scans, scanned))
+}
+
 impl Guard {
     fn set_agents(&mut self) -> Result<(), StartError> {
         for index in (0u32..).take(self.agents.len()) {
@@ -216,8 +236,18 @@ impl Guard {
         for (cookie, socket) in self.maps.sockets() {
             let released = self.maps.released(cookie).map_or(0, |words| words.released);
             if socket.gated > released {
-                let header = Header { tgid: socket.tgid, session: socket.session, agent: socket.agent, ..Header::default() };
-                gates.push(ClosedGate { cookie, gated: socket.gated, released, origin: self.origin(&header) });
+                let header = Header {
+                    tgid: socket.tgid,
+                    session: socket.session,
+                    agent: socket.agent,
+                    ..Header::default()
+                };
+                gates.push(ClosedGate {
+                    cookie,
+                    gated: socket.gated,
+                    released,
+                    origin: self.origin(&header),
+                });
             }
         }
         self.adopt_stopped()?;
@@ -233,7 +263,8 @@ impl Guard {
     /// rest goes; then what is held is refused; what was cut off in the middle of sending is broken; the egress drop is
     /// the last to be removed.
     pub(super) fn remove(&mut self, reason: &str) {
-        let sent_before: HashMap<u64, u64> = self.maps.sockets().into_iter().map(|(cookie, socket)| (cookie, socket.held_packets)).collect();
+        let sent_before: HashMap<u64, u64> =
+            self.maps.sockets().into_iter().map(|(cookie, socket)| (cookie, socket.held_packets)).collect();
         for index in (0u32..).take(self.agents.len()) {
             if let Err(error) = self.maps.set_agent(index, Agent::KNOWN | Agent::FROZEN) {
                 tracing::error!(%error, "an agent could not be cut off before the removal");
@@ -297,7 +328,8 @@ fn host_findings(deciders: usize) -> Vec<Finding> {
 /// A hold costs a descriptor: as many as the host allows.
 fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }

@@ -71,14 +71,24 @@ impl Guard {
         let tasks = self.maps.tasks();
         for (tgid, task) in tasks.into_iter().filter(|(_, task)| task.session == session) {
             let Some(state) = processes::state(tgid) else { continue };
-            let known = self.stopped.sessions.get(&session).is_some_and(|known| known.contains_key(&state.process));
+            let known =
+                self.stopped.sessions.get(&session).is_some_and(|known| known.contains_key(&state.process));
             if matches!(state.letter, 'T' | 't' | 'Z' | 'X') {
                 continue;
             }
             if known && self.stopped.resisted.insert(state.process) {
-                let message = format!("held process {tgid} was continued by somebody; it is stopped again, its connection never was open");
+                let message = format!(
+                    "held process {tgid} was continued by somebody; it is stopped again, its connection never was open"
+                );
                 let agent = self.agent_name(task.agent);
-                let origin = crate::report::Origin { tgid, session, agent, processes: Vec::new(), observed: false, released: 0 };
+                let origin = crate::report::Origin {
+                    tgid,
+                    session,
+                    agent,
+                    processes: Vec::new(),
+                    observed: false,
+                    released: 0,
+                };
                 self.note(AuditKind::Resisted, &origin, message);
             }
             self.stop_one(session, state.process, known);
@@ -94,7 +104,9 @@ impl Guard {
                     self.stopped.sessions.entry(session).or_default().insert(process, effect);
                 }
                 // Not in the ledger, not done: a new daemon could not continue it. Its connection is held anyway.
-                Err(error) => return tracing::error!(%error, "a process is not stopped: the ledger cannot be written"),
+                Err(error) => {
+                    return tracing::error!(%error, "a process is not stopped: the ledger cannot be written");
+                }
             }
         }
         if let Err(error) = processes::stop(process)
@@ -110,7 +122,10 @@ impl Guard {
     /// The ledger cannot be read: the daemon must not start on a guess.
     pub(super) fn adopt_stopped(&mut self) -> Result<(), LedgerError> {
         let rows = self.judge.ledger().effect_list()?;
-        for row in rows.into_iter().filter(|row| row.kind == "stopped" && row.task.boot_id == super::start::boot_id()) {
+        for row in rows
+            .into_iter()
+            .filter(|row| row.kind == "stopped" && row.task.boot_id == super::start::boot_id())
+        {
             let process = Process { tgid: row.task.tgid, start_ticks: row.task.start_time };
             self.stopped.sessions.entry(row.session).or_default().insert(process, row.id);
         }

@@ -26,7 +26,9 @@ impl Guard {
                 version: AUDIT_VERSION,
                 at_ms: crate::judge::now().0,
                 kind: AuditKind::Loss,
-                message: format!("{new} events or entries were lost in the kernel half; what they were about stays held"),
+                message: format!(
+                    "{new} events or entries were lost in the kernel half; what they were about stays held"
+                ),
                 agent: None,
                 session: None,
                 pid: None,
@@ -55,9 +57,18 @@ impl Guard {
                 suspects.insert((cookie, known), first);
                 continue;
             }
-            let header = Header { tgid: socket.tgid, session: socket.session, agent: socket.agent, ..Header::default() };
+            let header = Header {
+                tgid: socket.tgid,
+                session: socket.session,
+                agent: socket.agent,
+                ..Header::default()
+            };
             let origin = self.origin(&header);
-            self.note(AuditKind::Loss, &origin, "a write was gated of which no event came; it is held as unreadable".to_owned());
+            self.note(
+                AuditKind::Loss,
+                &origin,
+                "a write was gated of which no event came; it is held as unreadable".to_owned(),
+            );
             self.report(Report::Lost { origin, cookie, gate: socket.gated });
         }
         self.suspects = suspects;

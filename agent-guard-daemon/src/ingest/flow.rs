@@ -269,7 +269,8 @@ impl Flow {
     #[must_use]
     pub fn stands_alone(&self, index: u64) -> bool {
         let first = self.requests.iter().find(|request| request.verdict != Verdict::Allowed);
-        first.is_some_and(|first| first.index == index && first.end.is_some_and(|end| self.marks.ends_at(end)))
+        first
+            .is_some_and(|first| first.index == index && first.end.is_some_and(|end| self.marks.ends_at(end)))
     }
 
     /// Nothing is behind the write that ends this request: once it is let go, the stream is between two requests.

@@ -1,6 +1,9 @@
 //! Executing what the engine wants: ledger and audit here, everything else as commands to the guard.
 
-use agent_guard_api::{ActionError, audit::{AuditKind, AuditRequest}};
+use agent_guard_api::{
+    ActionError,
+    audit::{AuditKind, AuditRequest},
+};
 use agent_guard_core::{
     effect::{AuditEntry, Effect, RequestKey, RequestSeen},
     hold::summary::sentence,
@@ -20,7 +23,11 @@ impl Judge {
     }
 
     /// `unsettled` gets the answer to a person whose decision did not come into force.
-    pub(super) fn execute_all(&mut self, effects: Vec<Effect>, unsettled: &mut Option<ActionError>) -> Vec<Command> {
+    pub(super) fn execute_all(
+        &mut self,
+        effects: Vec<Effect>,
+        unsettled: &mut Option<ActionError>,
+    ) -> Vec<Command> {
         let mut commands = Vec::new();
         for effect in effects {
             match effect {
@@ -93,7 +100,11 @@ impl Judge {
                 request: key.index,
                 gate,
                 at_boundary,
-                task: TaskRow { tgid: origin.tgid, start_time: origin.session, boot_id: self.boot_id.clone() },
+                task: TaskRow {
+                    tgid: origin.tgid,
+                    start_time: origin.session,
+                    boot_id: self.boot_id.clone(),
+                },
             };
             if let Err(error) = self.ledger.waiting_add(&row) {
                 // After a restart this connection would be undecidable instead of released: closed, not lost.
@@ -116,7 +127,13 @@ fn row_of(conn: &mut Conn, index: u64) -> Option<(u64, bool, &Origin)> {
 }
 
 /// The record of a request that was not gated.
-pub(super) fn passed(kind: AuditKind, origin: &Origin, seen: &RequestSeen, policy: &Policy, fast: bool) -> AuditEntry {
+pub(super) fn passed(
+    kind: AuditKind,
+    origin: &Origin,
+    seen: &RequestSeen,
+    policy: &Policy,
+    fast: bool,
+) -> AuditEntry {
     let operation = &seen.operation;
     let decision = policy.decide(operation, &SenderContext::default());
     let (rule, why) = if fast {

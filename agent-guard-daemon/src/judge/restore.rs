@@ -42,7 +42,8 @@ impl Judge {
                     live.push((RequestKey { conn: ConnId(row.conn), index: row.request }, row.hold));
                     let WaitingRow { request, gate: number, at_boundary, .. } = row;
                     let (origin, raised) = (gate.origin.clone(), gate.gated);
-                    self.adopted.insert(row.conn, Adopted { request, gate: number, at_boundary, origin, raised });
+                    self.adopted
+                        .insert(row.conn, Adopted { request, gate: number, at_boundary, origin, raised });
                 }
                 None => drop(self.ledger.waiting_remove(&self.boot_id, row.conn, row.request)?),
             }

@@ -86,7 +86,8 @@ impl<'a> Btf<'a> {
             return Err(malformed("wrong magic number"));
         }
         let field = |at| word(bytes, at).map(|value| value as usize).ok_or(malformed("short header"));
-        let (header, type_off, type_len, str_off, str_len) = (field(4)?, field(8)?, field(12)?, field(16)?, field(20)?);
+        let (header, type_off, type_len, str_off, str_len) =
+            (field(4)?, field(8)?, field(12)?, field(16)?, field(20)?);
         let section = |off: usize, len: usize| bytes.get(header.checked_add(off)?..)?.get(..len);
         let types_section = section(type_off, type_len).ok_or(malformed("type section out of bounds"))?;
         let strings = section(str_off, str_len).ok_or(malformed("string section out of bounds"))?;
@@ -105,19 +106,23 @@ impl<'a> Btf<'a> {
         let mut entry = Type { kind, target, members: Vec::new() };
         let start = at + 12;
         let size = match kind {
-            1 | 14 | 17 => 4,                 // int, var, decl_tag
-            3 => 12,                          // array
+            1 | 14 | 17 => 4, // int, var, decl_tag
+            3 => 12,          // array
             KIND_STRUCT | KIND_UNION => {
                 for index in 0..count {
                     let member = start + index * 12;
                     let bits = word(bytes, member + 8)?;
                     let bits = if flag { bits & 0xff_ffff } else { bits };
-                    entry.members.push(Member { name: word(bytes, member)?, type_id: word(bytes, member + 4)?, bits });
+                    entry.members.push(Member {
+                        name: word(bytes, member)?,
+                        type_id: word(bytes, member + 4)?,
+                        bits,
+                    });
                 }
                 count * 12
             }
-            6 | 13 => count * 8,              // enum, func_proto
-            15 | 19 => count * 12,            // datasec, enum64
+            6 | 13 => count * 8,   // enum, func_proto
+            15 | 19 => count * 12, // datasec, enum64
             _ => 0,
         };
         if kind == KIND_STRUCT {
@@ -155,10 +160,11 @@ impl<'a> Btf<'a> {
             if member_name == name {
                 return Some((member.bits, member.type_id));
             }
-            if member_name.is_empty() && depth < 8 {
-                if let Some((bits, found)) = self.member(member.type_id, name, depth + 1) {
-                    return Some((member.bits + bits, found));
-                }
+            if member_name.is_empty()
+                && depth < 8
+                && let Some((bits, found)) = self.member(member.type_id, name, depth + 1)
+            {
+                return Some((member.bits + bits, found));
             }
         }
         None

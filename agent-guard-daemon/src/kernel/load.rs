@@ -10,8 +10,8 @@ use agent_guard_common::maps::NAMES;
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSock, CgroupSkbAttachType, CgroupSockAddr, Program, ProgramError, UProbe,
-        links::FdLink, uprobe::UProbeLink,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program,
+        ProgramError, UProbe, links::FdLink, uprobe::UProbeLink,
     },
 };
 use thiserror::Error;
@@ -94,7 +94,12 @@ fn open(pins: &Pins, adopted: bool) -> Result<Kernel, LoadError> {
         UProbe::from_pin(pins.program(name), aya::programs::ProbeKind::Entry)
             .map_err(|source| LoadError::Program { name: name.to_owned(), source })
     };
-    Ok(Kernel { maps: Maps::open(pins)?, write_probe: program("tls_write")?, unbind_probe: program("tls_unbind")?, adopted })
+    Ok(Kernel {
+        maps: Maps::open(pins)?,
+        write_probe: program("tls_write")?,
+        unbind_probe: program("tls_unbind")?,
+        adopted,
+    })
 }
 
 fn load(pins: &Pins, cgroup_root: &Path) -> Result<(), LoadError> {
@@ -112,7 +117,8 @@ fn load(pins: &Pins, cgroup_root: &Path) -> Result<(), LoadError> {
         loader.map_pin_path(name, pins.map(name));
     }
     let mut object = loader.load(OBJECT)?;
-    let cgroup = File::open(cgroup_root).map_err(|source| LoadError::Cgroup { path: cgroup_root.to_owned(), source })?;
+    let cgroup = File::open(cgroup_root)
+        .map_err(|source| LoadError::Cgroup { path: cgroup_root.to_owned(), source })?;
     for name in PROBES {
         let probe: &mut UProbe = typed(&mut object, name)?;
         probe.load().map_err(|source| named(name, source))?;
@@ -156,7 +162,11 @@ fn typed<'a, T>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut T, L
 where
     &'a mut T: TryFrom<&'a mut Program, Error = ProgramError>,
 {
-    object.program_mut(name).ok_or(LoadError::NoProgram(name))?.try_into().map_err(|source| named(name, source))
+    object
+        .program_mut(name)
+        .ok_or(LoadError::NoProgram(name))?
+        .try_into()
+        .map_err(|source| named(name, source))
 }
 
 fn named(name: &str, source: ProgramError) -> LoadError {

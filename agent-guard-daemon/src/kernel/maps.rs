@@ -1,12 +1,13 @@
 //! The pinned maps, typed. Each word has one writer: what the kernel half writes is only read here.
 
+use agent_guard_api::status::Counters;
 use agent_guard_common::{
     conn::{Released, Socket, TlsObject, tagged, untagged},
     counters,
     task::{Agent, ExeKey, Task},
 };
-use agent_guard_api::status::Counters;
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+pub use aya::maps::MapError;
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{load::LoadError, pins::Pins};
@@ -69,7 +70,11 @@ impl Maps {
 
     /// Every process of every agent.
     pub fn tasks(&self) -> Vec<(u32, Task)> {
-        self.tasks.iter().flatten().filter_map(|(tgid, bytes)| Some((tgid, Task::read_from_bytes(&bytes).ok()?))).collect()
+        self.tasks
+            .iter()
+            .flatten()
+            .filter_map(|(tgid, bytes)| Some((tgid, Task::read_from_bytes(&bytes).ok()?)))
+            .collect()
     }
 
     /// Puts a process under guard.
@@ -91,12 +96,20 @@ impl Maps {
 
     /// Every socket of every agent.
     pub fn sockets(&self) -> Vec<(u64, Socket)> {
-        self.sockets.iter().flatten().filter_map(|(cookie, bytes)| Some((cookie, Socket::read_from_bytes(&bytes).ok()?))).collect()
+        self.sockets
+            .iter()
+            .flatten()
+            .filter_map(|(cookie, bytes)| Some((cookie, Socket::read_from_bytes(&bytes).ok()?)))
+            .collect()
     }
 
     pub fn released(&self, cookie: u64) -> Option<Released> {
-        let words = self.released.get(&cookie, 0).ok().and_then(|bytes| Released::read_from_bytes(&bytes).ok())?;
-        Some(Released { released: untagged(cookie, words.released), in_step: untagged(cookie, words.in_step) })
+        let words =
+            self.released.get(&cookie, 0).ok().and_then(|bytes| Released::read_from_bytes(&bytes).ok())?;
+        Some(Released {
+            released: untagged(cookie, words.released),
+            in_step: untagged(cookie, words.in_step),
+        })
     }
 
     /// Writes the daemon's words of a gate. `Ok(false)`: the socket is gone.
@@ -104,11 +117,14 @@ impl Maps {
     /// # Errors
     /// Any failure but the entry's absence.
     pub fn release(&mut self, cookie: u64, words: &Released) -> Result<bool, MapError> {
-        let words = Released { released: tagged(cookie, words.released), in_step: tagged(cookie, words.in_step) };
+        let words =
+            Released { released: tagged(cookie, words.released), in_step: tagged(cookie, words.in_step) };
         match self.released.insert(cookie, array::<RELEASED>(words.as_bytes()), EXISTING) {
             Ok(()) => Ok(true),
             Err(MapError::KeyNotFound) => Ok(false),
-            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -150,20 +166,30 @@ impl Maps {
     ///
     /// # Errors
     /// As the kernel says, e.g. more rules than fit.
-    pub fn set_rules(&mut self, uids: &[(u32, u32)], cgroups: &[(u64, u32)], exes: &[(ExeKey, u32)]) -> Result<(), MapError> {
+    pub fn set_rules(
+        &mut self,
+        uids: &[(u32, u32)],
+        cgroups: &[(u64, u32)],
+        exes: &[(ExeKey, u32)],
+    ) -> Result<(), MapError> {
         replace(&mut self.match_uid, uids)?;
         replace(&mut self.match_cgroup, cgroups)?;
-        let exes: Vec<([u8; 16], u32)> = exes.iter().map(|(key, agent)| (array(key.as_bytes()), *agent)).collect();
+        let exes: Vec<([u8; 16], u32)> =
+            exes.iter().map(|(key, agent)| (array(key.as_bytes()), *agent)).collect();
         replace(&mut self.match_exe, &exes)
     }
 }
 
 /// Adds what is new before it takes away what is old, so that no process slips through between.
-fn replace<K: aya::Pod + PartialEq>(map: &mut HashMap<MapData, K, u32>, entries: &[(K, u32)]) -> Result<(), MapError> {
+fn replace<K: aya::Pod + PartialEq>(
+    map: &mut HashMap<MapData, K, u32>,
+    entries: &[(K, u32)],
+) -> Result<(), MapError> {
     for (key, agent) in entries {
         map.insert(key, agent, 0)?;
     }
-    let stale: Vec<K> = map.keys().flatten().filter(|key| !entries.iter().any(|(wanted, _)| wanted == key)).collect();
+    let stale: Vec<K> =
+        map.keys().flatten().filter(|key| !entries.iter().any(|(wanted, _)| wanted == key)).collect();
     for key in stale {
         map.remove(&key)?;
     }

@@ -13,7 +13,7 @@ use std::{
 
 use agent_guard_api::status::ProbedFile;
 use agent_guard_common::config::COOKIE_LEN32;
-use agent_guard_finder::{Finding, FinderError, LenWidth, ProbePoint, Role, find};
+use agent_guard_finder::{FinderError, Finding, LenWidth, ProbePoint, Role, find};
 use aya::programs::{
     UProbe,
     uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
@@ -101,7 +101,8 @@ impl Prober {
             let name = entry.file_name().to_string_lossy().into_owned();
             // Only for people to see: whether the file is covered is judged anew when a process maps it.
             if let Some((id, function)) = parse_link(&name) {
-                let file = ProbedFile { path: format!("inode {} (adopted)", id.inode), functions: Vec::new() };
+                let file =
+                    ProbedFile { path: format!("inode {} (adopted)", id.inode), functions: Vec::new() };
                 judged.probed.entry(id).or_insert(file).functions.push(function);
             }
         }
@@ -115,7 +116,10 @@ impl Prober {
         let mut file = File::open(&mapping.open)?;
         let id = identify(&file)?;
         if id.size > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} is larger than 1 GiB", mapping.path)));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("{} is larger than 1 GiB", mapping.path),
+            ));
         }
         let mut bytes = Vec::new();
         file.by_ref().take(MAX_FILE).read_to_end(&mut bytes)?;
@@ -143,7 +147,9 @@ impl Prober {
 
     fn attach(&mut self, file: &File, id: &FileId, point: &ProbePoint) -> Result<(), LoadError> {
         let (program, cookie, role) = match point.role {
-            Role::Write { len } => (&mut self.write, if len == LenWidth::Int32 { COOKIE_LEN32 } else { 0 }, "w"),
+            Role::Write { len } => {
+                (&mut self.write, if len == LenWidth::Int32 { COOKIE_LEN32 } else { 0 }, "w")
+            }
             Role::Unbind => (&mut self.unbind, 0, "u"),
             _ => return Ok(()),
         };
@@ -152,7 +158,10 @@ impl Prober {
             return Ok(());
         }
         let target = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let place = UProbeAttachPoint { location: UProbeAttachLocation::AbsoluteOffset(point.file_offset), cookie: Some(cookie) };
+        let place = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(point.file_offset),
+            cookie: Some(cookie),
+        };
         let failed = |source| LoadError::Program { name: point.symbol.clone(), source };
         let link = program.attach(place, Path::new(&target), UProbeScope::AllProcesses).map_err(failed)?;
         let link = program.take_link(link).map_err(failed)?;
@@ -161,7 +170,13 @@ impl Prober {
 }
 
 /// Writes what was found into the shared table.
-pub fn remember(judged: &mut Judged, mapping: &Mapping, id: FileId, coverage: Coverage, functions: Vec<String>) {
+pub fn remember(
+    judged: &mut Judged,
+    mapping: &Mapping,
+    id: FileId,
+    coverage: Coverage,
+    functions: Vec<String>,
+) {
     judged.files.insert((mapping.dev, mapping.inode), (id, coverage));
     if coverage != Coverage::Plain {
         judged.probed.insert(id, ProbedFile { path: mapping.path.clone(), functions });
@@ -230,7 +245,8 @@ fn file_id(data: &fs::Metadata) -> FileId {
 /// Names a link so that the next daemon knows what it is on: `probe-DEV-INODE-SIZE-MTIME-OFFSET-ROLE-SYMBOL`.
 /// (bpffs allows no dot in a name.)
 fn link_name(id: &FileId, point: &ProbePoint, role: &str) -> String {
-    let symbol: String = point.symbol.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(48).collect();
+    let symbol: String =
+        point.symbol.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(48).collect();
     format!(
         "probe-{:x}-{:x}-{:x}-{:x}-{:x}-{role}-{symbol}",
         id.dev, id.inode, id.size, id.modified, point.file_offset
@@ -251,7 +267,8 @@ mod tests {
 
     #[test]
     fn only_executable_mappings_of_files_count() {
-        let line = "7f0000000000-7f0000001000 r-xp 00001000 fe:10 4242                     /usr/lib/libssl.so.3";
+        let line =
+            "7f0000000000-7f0000001000 r-xp 00001000 fe:10 4242                     /usr/lib/libssl.so.3";
         let mapping = parse_mapping(9, line).unwrap();
         assert_eq!(mapping.path, "/usr/lib/libssl.so.3");
         assert_eq!(mapping.open, "/proc/9/map_files/7f0000000000-7f0000001000");
