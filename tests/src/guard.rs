@@ -68,7 +68,9 @@ impl Guard {
         if self.daemon.is_some() {
             bail!("the daemon still runs");
         }
-        let mut command = Command::new(require::bin_dir().join("agent-guardd"));
+        // Faults are injected into a build of its own; what is shipped has no such switch.
+        let program = if self.settings.environ.is_empty() { "agent-guardd" } else { "agent-guardd-faulty" };
+        let mut command = Command::new(require::bin_dir().join(program));
         command.arg("--foreground").arg("--config").arg(self.dir.join("agent-guard.toml"));
         command.arg("--state-dir").arg(self.dir.join("state"));
         command.arg("--socket").arg(self.ctl.socket());
@@ -131,7 +133,8 @@ impl Guard {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     dirs.push(entry.path());
-                } else {
+                } else if !entry.file_name().to_string_lossy().ends_with(".debug") {
+                    // (A new bpffs comes with two iterators of the kernel's own, maps.debug and progs.debug.)
                     names.push(entry.path().display().to_string());
                 }
             }

@@ -29,7 +29,7 @@ fn a_daemon_that_died_of_it_holds_it_unread() -> Result<()> {
     let Some(mut gate) = stage("AGENT_GUARD_TEST_ABORT_ON")? else { return Ok(()) };
     let mut client = gate.client(Kind::OpenSsl)?;
     client.passes("GET", "/before")?;
-    client.send("GET", PILL, 0)?;
+    client.send("POST", PILL, 10)?; // (a GET would take the fast path, undecoded)
     gate.guard()?.wait_end(DEADLINE)?;
     gate.ledger().silent(WATCH)?;
 
@@ -49,7 +49,7 @@ fn a_decoder_that_panics_ends_alone() -> Result<()> {
     let Some(mut gate) = stage("AGENT_GUARD_TEST_PANIC_ON")? else { return Ok(()) };
     let mut client = gate.client(Kind::OpenSsl)?;
     client.passes("GET", "/before")?;
-    client.send("GET", PILL, 0)?;
+    client.send("POST", PILL, 10)?; // (a GET would take the fast path, undecoded)
     let id = gate.events()?.wait_hold()?;
     ensure!(gate.ctl()?.show(&id)?.harm == Harm::Undecidable);
     gate.client(Kind::OpenSsl)?.passes("GET", "/others")?;

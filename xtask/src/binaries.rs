@@ -21,3 +21,15 @@ pub fn build(release: bool) -> Result<PathBuf> {
     shell::run(cargo.env_remove("AGENT_GUARD_BPF_OBJECT"))?;
     Ok(paths::binaries(release))
 }
+
+/// Builds agent-guardd-faulty, the daemon with switches that make its decoder fail; only tests start it. By itself, since
+/// cargo would give its features to the daemon that is built beside it.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_faulty() -> Result<()> {
+    let mut cargo = shell::cargo();
+    cargo.args(["build", "--release", "--package", "agent-guard-daemon"]);
+    cargo.args(["--features", "fault-injection", "--bin", "agent-guardd-faulty"]);
+    shell::run(cargo.env_remove("AGENT_GUARD_BPF_OBJECT"))
+}

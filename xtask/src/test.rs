@@ -110,6 +110,7 @@ pub fn environment() -> Vec<String> {
 fn prepare() -> Result<()> {
     clients::ensure()?;
     let folder = binaries::build(true)?;
+    binaries::build_faulty()?;
     shell::say(&format!("under test: {} with {}", folder.display(), paths::bpf_object().display()));
     Ok(())
 }
