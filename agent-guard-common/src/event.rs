@@ -1,6 +1,9 @@
 //! Events from the kernel half to the daemon. Each starts with a [`Header`].
 
-use crate::maps::{CHUNK_BYTES, HELLO_BYTES};
+use crate::{
+    conn::{Pending, TlsObject},
+    maps::{CHUNK_BYTES, HELLO_BYTES},
+};
 
 /// Numbers of the events. Never renumbered, never reused.
 pub mod kind {
@@ -255,7 +258,10 @@ pub struct Unbound {
     pub cookie: u64,
 }
 
-/// A copy slot: an event under construction. Owned by one thread at a time (`SLOT_OWNERS`).
+/// A copy slot: an event under construction, and everything else that its probe must remember. Owned by one thread at a
+/// time (`SLOT_OWNERS`). Nothing of that may be on the program's stack: a sleepable program can be preempted or sleep, and
+/// kernels with per-CPU private stacks (6.13 and later) then hand the same stack to the next thread on that CPU. Frames
+/// below 64 bytes stay on the thread's own (kernel/bpf/verifier.c, `BPF_PRIV_STACK_MIN_SIZE`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
@@ -265,4 +271,27 @@ pub struct Unbound {
 pub struct Slot {
     pub write: Write,
     pub bytes: [u8; CHUNK_BYTES],
+    /// Address of the agent's buffer.
+    pub buffer: u64,
+    pub object: TlsObject,
+    pub pending: Pending,
+    pub scan: Scan,
+}
+
+/// State of the fast path's look at a head.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Scan {
+    /// The last bytes, the latest lowest.
+    pub raw: u64,
+    /// The same, folded ([`crate::suspicion::FOLD`]).
+    pub folded: u64,
+    /// 0 in the request line, 1 in the fields, 2 behind the empty line.
+    pub part: u64,
+    /// Set as soon as a condition fails.
+    pub doubt: u64,
 }

@@ -17,7 +17,7 @@ macro_rules! layout {
 
 layout! {
     Header = 40, Write = 96, Tied = 80, Hello = 88 + HELLO_BYTES, Address = 24, SocketEvent = 88, Exec = 56, Exit = 48,
-    Refused = 72, Ack = 176, Stray = 64, Unbound = 56, Slot = 96 + CHUNK_BYTES, Task = 32, Agent = 8, ExeKey = 16,
+    Refused = 72, Ack = 176, Stray = 64, Unbound = 56, Slot = 96 + CHUNK_BYTES + 8 + 16 + 48 + 32, Task = 32, Agent = 8, ExeKey = 16,
     Socket = 80, Released = 16, TlsObject = 16, Pending = 48,
 }
 

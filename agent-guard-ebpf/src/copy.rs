@@ -7,18 +7,15 @@ use agent_guard_common::{
     event::Slot,
     maps::{CHUNK_BYTES, SLOTS, SLOTS_PER_PROCESS},
 };
-use aya_ebpf::helpers::generated::{bpf_copy_from_user, bpf_get_smp_processor_id, bpf_loop};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_copy_from_user, bpf_get_smp_processor_id, bpf_loop},
+};
 
 use crate::{
     atomic,
-    maps::{SLOT_OWNERS, SLOTS_MAP, SlotOwners, TASKS},
+    maps::{SLOT_OWNERS, SlotOwners, TASKS},
 };
-
-/// A slot owned by this thread. Give it back with [`give_back`]: the verifier follows no destructors.
-pub struct Owned {
-    pub index: u32,
-    pub slot: *mut Slot,
-}
 
 /// Times that a slot which another thread took first is looked for again.
 const ATTEMPTS: u32 = 3;
@@ -31,18 +28,20 @@ struct Search {
     free: u64,
 }
 
-/// Takes a free slot for the thread `pid_tgid`.
-#[inline(always)]
-pub fn take(pid_tgid: u64) -> Option<Owned> {
-    let task = TASKS.get_ptr_mut((pid_tgid >> 32) as u32)?;
+/// Takes a free slot for the current thread; its index, or `SLOTS` if there is none.
+#[inline(never)]
+pub fn take() -> u64 {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let Some(task) = TASKS.get_ptr_mut((pid_tgid >> 32) as u32) else { return u64::from(SLOTS) };
     // SAFETY: the map value is alive while the program runs; the word is only accessed atomically.
-    if unsafe { atomic::add32(&raw mut (*task).slots, 1) } < SLOTS_PER_PROCESS
-        && let Some(owned) = take_free(pid_tgid)
-    {
-        return Some(owned);
+    if unsafe { atomic::add32(&raw mut (*task).slots, 1) } < SLOTS_PER_PROCESS {
+        let index = take_free(pid_tgid);
+        if index < u64::from(SLOTS) {
+            return index;
+        }
     }
     leave(pid_tgid);
-    None
+    u64::from(SLOTS)
 }
 
 /// One slot less for the process.
@@ -55,8 +54,8 @@ fn leave(pid_tgid: u64) {
 }
 
 #[inline(always)]
-fn take_free(pid_tgid: u64) -> Option<Owned> {
-    let owners = SLOT_OWNERS.get_ptr_mut(0)?;
+fn take_free(pid_tgid: u64) -> u64 {
+    let Some(owners) = SLOT_OWNERS.get_ptr_mut(0) else { return u64::from(SLOTS) };
     for _ in 0..ATTEMPTS {
         // SAFETY: no arguments, no side effects.
         let start = u64::from(unsafe { bpf_get_smp_processor_id() }) * 8 % u64::from(SLOTS);
@@ -66,13 +65,12 @@ fn take_free(pid_tgid: u64) -> Option<Owned> {
         if search.free >= u64::from(SLOTS) {
             break;
         }
-        let index = search.free as u32;
-        // SAFETY: `index` was bounded above; the word is only accessed atomically.
-        if unsafe { atomic::replace_if(&raw mut (*owners).owners[index as usize], 0, pid_tgid) } {
-            return SLOTS_MAP.get_ptr_mut(index).map(|slot| Owned { index, slot });
+        // SAFETY: the index was bounded above; the word is only accessed atomically.
+        if unsafe { atomic::replace_if(&raw mut (*owners).owners[search.free as usize], 0, pid_tgid) } {
+            return search.free;
         }
     }
-    None
+    u64::from(SLOTS)
 }
 
 /// One slot: has it an owner?
@@ -88,7 +86,8 @@ unsafe extern "C" fn look_at(index: u64, search: *mut Search) -> i64 {
         if index >= u64::from(SLOTS) {
             return 1;
         }
-        let owner = core::ptr::read_volatile((&raw const (*search.owners).owners).cast::<u64>().add(index as usize));
+        let owner =
+            core::ptr::read_volatile((&raw const (*search.owners).owners).cast::<u64>().add(index as usize));
         if owner == 0 {
             search.free = index;
         }
@@ -97,23 +96,26 @@ unsafe extern "C" fn look_at(index: u64, search: *mut Search) -> i64 {
 }
 
 /// Frees the slot.
-#[inline(always)]
-pub fn give_back(owned: &Owned, pid_tgid: u64) {
-    leave(pid_tgid);
-    if owned.index >= SLOTS {
-        return;
+#[inline(never)]
+pub fn give_back(index: u64) -> u64 {
+    leave(bpf_get_current_pid_tgid());
+    if index >= u64::from(SLOTS) {
+        return 0;
     }
     if let Some(owners) = SLOT_OWNERS.get_ptr_mut(0) {
         // SAFETY: the index was checked above for the verifier; this thread owns the word.
-        unsafe { atomic::replace(&raw mut (*owners).owners[owned.index as usize], 0) };
+        unsafe { atomic::replace(&raw mut (*owners).owners[index as usize], 0) };
     }
+    0
 }
 
-/// Copies `len` bytes (at most [`CHUNK_BYTES`]) of the agent's memory into the slot. May sleep.
-#[inline(always)]
-pub fn fill(slot: *mut Slot, from: u64, len: u64) -> Result<u32, ()> {
-    let len = if len > CHUNK_BYTES as u64 { CHUNK_BYTES as u32 } else { len as u32 };
-    // SAFETY: the slot has CHUNK_BYTES of room behind its header and `len` is bounded by it.
-    let code = unsafe { bpf_copy_from_user((&raw mut (*slot).bytes).cast(), len, from as *const _) };
-    if code == 0 { Ok(len) } else { Err(()) }
+/// Copies what of the agent's buffer starts at `offset`, at most [`CHUNK_BYTES`], into the slot. May sleep. 0: done.
+#[inline(never)]
+pub fn fill(slot: *mut Slot, offset: u64) -> i64 {
+    // SAFETY: this thread owns the slot, which has CHUNK_BYTES of room behind its header; the length is bounded by that.
+    unsafe {
+        let left = (*slot).write.total.wrapping_sub(offset);
+        let len = if left > CHUNK_BYTES as u64 { CHUNK_BYTES as u32 } else { left as u32 };
+        bpf_copy_from_user((&raw mut (*slot).bytes).cast(), len, ((*slot).buffer + offset) as *const _)
+    }
 }

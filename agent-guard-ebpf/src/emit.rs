@@ -17,7 +17,11 @@ use crate::{count::count, maps::EVENTS};
 #[inline(always)]
 pub fn header(kind: u16, len: usize, task: &Task) -> Header {
     let pid_tgid = bpf_get_current_pid_tgid();
-    Header { tgid: (pid_tgid >> 32) as u32, tid: pid_tgid as u32, ..foreign_header(kind, len, task.session, task.agent) }
+    Header {
+        tgid: (pid_tgid >> 32) as u32,
+        tid: pid_tgid as u32,
+        ..foreign_header(kind, len, task.session, task.agent)
+    }
 }
 
 /// Header of an event that is about another process than the current one, whose tgid is still to be filled in.
@@ -47,17 +51,17 @@ pub fn submit<T: 'static>(event: &T) -> bool {
     false
 }
 
-/// Submits the slot's event with its first `captured` bytes. False if the ring is full; the caller counts.
-#[inline(always)]
-pub fn submit_slot(slot: *mut Slot, captured: u32) -> bool {
-    if captured as usize > CHUNK_BYTES {
-        return false;
+/// Submits the slot's event with its first `captured` bytes. 0 if the ring is full; the caller counts.
+#[inline(never)]
+pub fn submit_slot(slot: *mut Slot, captured: u64) -> u64 {
+    if captured > CHUNK_BYTES as u64 {
+        return 0;
     }
-    let len = core::mem::size_of::<agent_guard_common::event::Write>() as u64 + u64::from(captured);
+    let len = size_of::<agent_guard_common::event::Write>() as u64 + captured;
     // SAFETY: the slot is at least `len` bytes long; `captured` was bounded above.
     unsafe {
         (*slot).write.header.len = len as u32;
-        (*slot).write.captured = captured;
-        bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), slot.cast(), len, 0) == 0
+        (*slot).write.captured = captured as u32;
+        u64::from(bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), slot.cast(), len, 0) == 0)
     }
 }

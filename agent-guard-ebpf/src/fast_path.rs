@@ -7,38 +7,20 @@
 use agent_guard_common::{event::Slot, maps::FAST_PATH_BYTES, suspicion};
 use aya_ebpf::helpers::generated::bpf_loop;
 
-/// State of the scan over one head. Lives on the stack of the probe; the callback gets a pointer to it.
-#[repr(C)]
-struct Scan {
-    slot: *const Slot,
-    len: u64,
-    /// The last bytes, the latest lowest.
-    raw: u64,
-    /// The same, folded ([`suspicion::FOLD`]).
-    folded: u64,
-    /// 0 in the request line, 1 in the fields, 2 behind the empty line.
-    part: u64,
-    /// Set as soon as a condition fails.
-    doubt: u64,
-}
-
-/// True if the `len` bytes in the slot may leave unjudged.
+/// 1 if the `len` bytes in the slot may leave unjudged.
 #[inline(always)]
-pub fn is_harmless_head(slot: *const Slot, len: u64) -> bool {
+pub fn is_harmless_head(slot: *mut Slot, len: u64) -> u64 {
     if len < 18 || len > FAST_PATH_BYTES as u64 || !starts_safe(slot) {
-        return false;
+        return 0;
     }
-    let mut scan = Scan { slot, len, raw: 0, folded: 0, part: 0, doubt: 0 };
-    // SAFETY: the callback has the signature that the helper demands and touches nothing but `scan` and the slot.
-    let loops = unsafe {
-        bpf_loop(
-            FAST_PATH_BYTES as u32,
-            step as *const () as *mut _,
-            (&raw mut scan).cast(),
-            0,
-        )
-    };
-    loops > 0 && scan.doubt == 0 && scan.part == 2
+    // SAFETY: this thread owns the slot.
+    unsafe { (*slot).scan = Default::default() };
+    let mut context = slot;
+    // SAFETY: the callback has the signature that the helper demands and touches nothing but the slot.
+    unsafe { bpf_loop(FAST_PATH_BYTES as u32, step as *const () as *mut _, (&raw mut context).cast(), 0) };
+    // SAFETY: as above.
+    let (part, doubt) = unsafe { ((*slot).scan.part, (*slot).scan.doubt) };
+    u64::from(doubt == 0 && part == 2)
 }
 
 /// Starts with a safe method.
@@ -53,20 +35,20 @@ fn starts_safe(slot: *const Slot) -> bool {
 
 /// One byte of the head. Returns 1 to end the loop. Branches are few: the verifier follows each of them for each state
 /// of the scan.
-unsafe extern "C" fn step(index: u64, scan: *mut Scan) -> i64 {
-    // SAFETY: the helper hands back the pointer to the `Scan` that it was given.
-    let scan = unsafe { &mut *scan };
-    if index >= scan.len || index >= FAST_PATH_BYTES as u64 {
+unsafe extern "C" fn step(index: u64, context: *mut *mut Slot) -> i64 {
+    // SAFETY: the helper hands back the pointer to the slot's address that it was given; this thread owns the slot.
+    let (slot, scan) = unsafe { (*context, &mut (**context).scan) };
+    // SAFETY: as above.
+    if index >= unsafe { (*slot).write.total } || index >= FAST_PATH_BYTES as u64 {
         return 1;
     }
     // SAFETY: `index` is within the slot's bytes.
-    let byte = unsafe { *(&raw const (*scan.slot).bytes).cast::<u8>().add(index as usize) };
+    let byte = unsafe { *(&raw const (*slot).bytes).cast::<u8>().add(index as usize) };
     let before = scan.raw as u8;
     scan.raw = scan.raw << 8 | u64::from(byte);
     scan.folded = scan.folded << 8 | u64::from(byte | suspicion::FOLD);
     let suspicious = if scan.part == 0 {
-        hides_a_call(byte, scan.folded as u32)
-            || (byte == b'\n' && !ends_in_version(scan.slot, index))
+        hides_a_call(byte, scan.folded as u32) || (byte == b'\n' && !ends_in_version(slot, index))
     } else {
         suspicion::in_field(scan.folded as u32)
     };
@@ -115,5 +97,8 @@ fn ends_in_version(slot: *const Slot, index: u64) -> bool {
 /// URI, a destroying word, or a parameter that names a call.
 #[inline(always)]
 fn hides_a_call(byte: u8, folded: u32) -> bool {
-    byte == b'%' || byte == b';' || folded & 0xff_ffff == u32::from_be_bytes(*b"\0://") || suspicion::in_line(folded)
+    byte == b'%'
+        || byte == b';'
+        || folded & 0xff_ffff == u32::from_be_bytes(*b"\0://")
+        || suspicion::in_line(folded)
 }

@@ -71,7 +71,9 @@ pub fn load<T: Copy>(ctx: &SkBuffContext, offset: u32) -> Option<T> {
     let mut value = core::mem::MaybeUninit::<T>::uninit();
     // SAFETY: the helper writes exactly `size_of::<T>()` bytes or fails.
     unsafe {
-        if bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, value.as_mut_ptr().cast(), size_of::<T>() as u32) != 0 {
+        if bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
+            != 0
+        {
             return None;
         }
         Some(value.assume_init())
@@ -91,5 +93,9 @@ pub unsafe fn load_up_to(ctx: &SkBuffContext, offset: u32, to: *mut u8, len: u32
         return 0;
     }
     // SAFETY: forwarded to the caller.
-    if unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, to.cast(), wanted as u32) } == 0 { wanted as u32 } else { 0 }
+    if unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), offset, to.cast(), wanted as u32) } == 0 {
+        wanted as u32
+    } else {
+        0
+    }
 }

@@ -1,7 +1,10 @@
 //! Is this task an agent's? And who does it belong to?
 
 use agent_guard_common::task::{Agent, Task};
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::{bpf_get_current_task, bpf_get_current_task_btf}};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_task, bpf_get_current_task_btf},
+};
 
 use crate::{
     atomic,
@@ -21,7 +24,8 @@ pub fn current() -> Option<(u32, Task)> {
 #[inline(always)]
 pub fn current_by_task() -> Option<(u32, Task)> {
     // SAFETY: a typed helper, with an offset of its type.
-    let tgid = unsafe { field::<u32>(bpf_get_current_task_btf().cast::<u8>().cast_const(), offsets::task_tgid()) };
+    let tgid =
+        unsafe { field::<u32>(bpf_get_current_task_btf().cast::<u8>().cast_const(), offsets::task_tgid()) };
     // SAFETY: as in `current`.
     unsafe { TASKS.get(tgid) }.map(|task| (tgid, *task))
 }

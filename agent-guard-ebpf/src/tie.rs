@@ -74,7 +74,9 @@ pub fn bind(cookie: u64, socket: *mut Socket, pending: &Pending) {
 #[inline(always)]
 pub fn remember_socket(cookie: u64, socket: &Socket) -> bool {
     const NOT_THERE_YET: u64 = 1; // BPF_NOEXIST
-    if RELEASED.insert(cookie, Released::default(), NOT_THERE_YET).is_err() && RELEASED.get_ptr(cookie).is_none() {
+    if RELEASED.insert(cookie, Released::default(), NOT_THERE_YET).is_err()
+        && RELEASED.get_ptr(cookie).is_none()
+    {
         count(counters::MAP_FULL);
         return false;
     }

@@ -33,7 +33,14 @@ impl Guard {
                 return;
             }
             match Event::try_from(aligned(&mut buffer)) {
-                Ok(event) => self.on_event(event),
+                Ok(event) => {
+                    if let Event::Write(write, _) = &event {
+                        tracing::trace!(?write, "event");
+                    } else if !matches!(event, Event::Hello(..) | Event::Ack(..)) {
+                        tracing::trace!(?event, "event");
+                    }
+                    self.on_event(event);
+                }
                 Err(error) => {
                     tracing::error!(%error, "an event cannot be read");
                     self.audit.note(

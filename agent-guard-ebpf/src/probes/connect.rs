@@ -60,7 +60,8 @@ fn on_connect(ctx: &SockAddrContext, mut address: Address) -> i32 {
     }
     // SAFETY: the helper takes the program's context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
-    let socket = Socket { tgid, agent: task.agent, session: task.session, image: task.image, ..Socket::default() };
+    let socket =
+        Socket { tgid, agent: task.agent, session: task.session, image: task.image, ..Socket::default() };
     if !tie::remember_socket(cookie, &socket) {
         return refuse(&task, &address, Refused::FULL);
     }
@@ -113,7 +114,12 @@ fn refuse(task: &Task, address: &Address, reason: u32) -> i32 {
 #[inline(always)]
 fn address4(ctx: *mut bpf_sock_addr) -> Address {
     // SAFETY: fields of the program's context, in network order.
-    let (ip, port) = unsafe { (core::ptr::read_volatile(&raw const (*ctx).user_ip4), core::ptr::read_volatile(&raw const (*ctx).user_port)) };
+    let (ip, port) = unsafe {
+        (
+            core::ptr::read_volatile(&raw const (*ctx).user_ip4),
+            core::ptr::read_volatile(&raw const (*ctx).user_port),
+        )
+    };
     let mut address = Address { port: u16::from_be(port as u16), version: 4, ..Address::default() };
     let ip = ip.to_ne_bytes();
     address.ip[0] = ip[0];

@@ -118,7 +118,13 @@ fn sender(sk: *mut bpf_sock, cookie: u64) -> Option<Sender> {
 }
 
 #[inline(always)]
-fn judge(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, socket: *mut Socket, pending: Option<&Pending>) -> i32 {
+fn judge(
+    ctx: &SkBuffContext,
+    sk: *mut bpf_sock,
+    cookie: u64,
+    socket: *mut Socket,
+    pending: Option<&Pending>,
+) -> i32 {
     let Some(sender) = sender(sk, cookie) else { return PASS };
     let Some(packet) = packet::parse(ctx) else {
         // Behind IPv6 extension headers or IPsec nothing can be told of the payload: it does not leave.
@@ -134,20 +140,33 @@ fn judge(ctx: &SkBuffContext, sk: *mut bpf_sock, cookie: u64, socket: *mut Socke
 }
 
 #[inline(always)]
-fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, packet: &Packet, pending: Option<&Pending>) -> i32 {
+fn judge_payload(
+    ctx: &SkBuffContext,
+    socket: *mut Socket,
+    sender: &Sender,
+    packet: &Packet,
+    pending: Option<&Pending>,
+) -> i32 {
     let end = packet.seq.wrapping_add(packet.payload);
     if end.wrapping_sub(sender.snd_nxt) as i32 <= 0 {
         return PASS; // let go before
     }
     // SAFETY: the map value is alive; these words are written by egress of this socket only, under its lock.
-    let (agent, ssl, flags) = unsafe { (scope::agent_flags((*socket).agent), (*socket).ssl, (*socket).flags) };
+    let (agent, ssl, flags) =
+        unsafe { (scope::agent_flags((*socket).agent), (*socket).ssl, (*socket).flags) };
     // A live tie is the truth: the mark of another object on this thread is not about this socket.
     let live = tie::is_live(sender.cookie, socket);
     let pending = pending.filter(|pending| !live || pending.ssl == ssl);
     let records = records::walk(ctx, packet, socket, pending.map_or(0, plaintext_of));
     if records.hello {
         let raise = agent & Agent::OBSERVE == 0;
-        on_hello(ctx.skb.skb, socket, sender.cookie, packet.seq, u64::from(raise) | u64::from(sender.owned) << 1);
+        on_hello(
+            ctx.skb.skb,
+            socket,
+            sender.cookie,
+            packet.seq,
+            u64::from(raise) | u64::from(sender.owned) << 1,
+        );
     }
     match pending {
         Some(pending) if records.fits => tie::bind(sender.cookie, socket, pending),
@@ -163,7 +182,13 @@ fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, pack
         }
     }
     if agent & Agent::FROZEN != 0 {
-        return drop(ctx.skb.skb, socket, sender.cookie, packet.ack, u64::from(packet.headers) << 32 | u64::from(packet.payload));
+        return drop(
+            ctx.skb.skb,
+            socket,
+            sender.cookie,
+            packet.ack,
+            u64::from(packet.headers) << 32 | u64::from(packet.payload),
+        );
     }
     if gate::gated(socket) <= gate::released(sender.cookie).released {
         // SAFETY: as above.
@@ -178,7 +203,13 @@ fn judge_payload(ctx: &SkBuffContext, socket: *mut Socket, sender: &Sender, pack
     if flags & Socket::BOUNDARY != 0 && end.wrapping_sub(boundary) as i32 <= 0 {
         return PASS;
     }
-    drop(ctx.skb.skb, socket, sender.cookie, packet.ack, u64::from(packet.headers) << 32 | u64::from(packet.payload))
+    drop(
+        ctx.skb.skb,
+        socket,
+        sender.cookie,
+        packet.ack,
+        u64::from(packet.headers) << 32 | u64::from(packet.payload),
+    )
 }
 
 /// Plaintext in the first record of a write: at most 2^14 bytes (RFC 8446 section 5.1).
@@ -256,9 +287,7 @@ fn on_hello(skb: *mut __sk_buff, socket: *mut Socket, cookie: u64, seq: u32, bit
 /// The process that sends: the current one if it owns the lock and is an agent's, else the one that connected.
 #[inline(always)]
 fn sending_process(connected: u32, owned: bool) -> u32 {
-    if owned
-        && let Some((tgid, _)) = scope::current_by_task()
-    {
+    if owned && let Some((tgid, _)) = scope::current_by_task() {
         return tgid;
     }
     connected

@@ -101,6 +101,10 @@ fn executable(bprm: *const u8) -> ExeKey {
         let file: *const u8 = field(bprm, offsets::bprm_file());
         let inode: *const u8 = field(file, offsets::file_inode());
         let super_block: *const u8 = field(inode, offsets::inode_sb());
-        ExeKey { inode: field(inode, offsets::inode_ino()), dev: field(super_block, offsets::sb_dev()), reserved: 0 }
+        ExeKey {
+            inode: field(inode, offsets::inode_ino()),
+            dev: field(super_block, offsets::sb_dev()),
+            reserved: 0,
+        }
     }
 }

@@ -26,7 +26,10 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     };
     if live == 0 {
         let _gone = TASKS.remove(tgid);
-        emit::submit(&Exit { header: emit::header(kind::EXIT, size_of::<Exit>(), &task), start_ns: task.start_ns });
+        emit::submit(&Exit {
+            header: emit::header(kind::EXIT, size_of::<Exit>(), &task),
+            start_ns: task.start_ns,
+        });
     }
     0
 }

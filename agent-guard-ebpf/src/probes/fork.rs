@@ -24,7 +24,8 @@ pub fn task_new(ctx: BtfTracePointContext) -> i32 {
     let Some((_, parent)) = scope::current() else { return 0 };
     let child: *const u8 = ctx.arg(0);
     // SAFETY: a typed program argument with offsets of its type.
-    let (tgid, start_ns) = unsafe { (field::<u32>(child, offsets::task_tgid()), field::<u64>(child, offsets::task_start())) };
+    let (tgid, start_ns) =
+        unsafe { (field::<u32>(child, offsets::task_tgid()), field::<u64>(child, offsets::task_start())) };
     if TASKS.insert(tgid, Task { start_ns, slots: 0, ..parent }, 0).is_err() {
         // The child would be unguarded. Its parent's session is known to user space, which acts on this counter.
         count(counters::MAP_FULL);

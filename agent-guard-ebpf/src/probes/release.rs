@@ -8,7 +8,9 @@ use agent_guard_common::{
     event::{SocketEvent, kind},
     task::Agent,
 };
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_socket_cookie, macros::cgroup_sock, programs::SockContext};
+use aya_ebpf::{
+    EbpfContext, helpers::generated::bpf_get_socket_cookie, macros::cgroup_sock, programs::SockContext,
+};
 
 use crate::{
     emit, gate,
@@ -48,6 +50,13 @@ pub fn sock_release(ctx: SockContext) -> i32 {
     let _gone = RELEASED.remove(cookie);
     let mut header = emit::foreign_header(kind::SOCKET, size_of::<SocketEvent>(), known.session, known.agent);
     header.tgid = known.tgid;
-    emit::submit(&SocketEvent { header, cookie, gated, address: Default::default(), state: TCP_CLOSE, reserved: 0 });
+    emit::submit(&SocketEvent {
+        header,
+        cookie,
+        gated,
+        address: Default::default(),
+        state: TCP_CLOSE,
+        reserved: 0,
+    });
     1
 }

@@ -6,7 +6,9 @@ use agent_guard_common::{
     conn::TlsObject,
     event::{SocketEvent, kind},
 };
-use aya_ebpf::{helpers::generated::bpf_get_socket_cookie, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    helpers::generated::bpf_get_socket_cookie, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
 
 use crate::{
     emit, gate,
@@ -44,7 +46,14 @@ pub fn sock_state(ctx: BtfTracePointContext) -> i32 {
     }
     let mut header = emit::foreign_header(kind::SOCKET, size_of::<SocketEvent>(), known.session, known.agent);
     header.tgid = known.tgid;
-    emit::submit(&SocketEvent { header, cookie, gated, address: Default::default(), state: state as u32, reserved: 0 });
+    emit::submit(&SocketEvent {
+        header,
+        cookie,
+        gated,
+        address: Default::default(),
+        state: state as u32,
+        reserved: 0,
+    });
     0
 }
 
