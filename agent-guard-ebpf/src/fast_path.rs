@@ -75,7 +75,7 @@ fn is_plain(byte: u8, before: u8) -> bool {
         (b'\r', b'\n') => true,
         (b'\r', _) | (_, b'\n') | (b'\n', b' ') => false,
         (_, b'\r') => true,
-        _ => byte >= b' ' && byte < 0x7f,
+        _ => (b' '..0x7f).contains(&byte),
     }
 }
 

@@ -148,7 +148,7 @@ fn may_pass(slot: *mut Slot) -> u64 {
 #[inline(always)]
 fn tied_to(slot: *mut Slot) -> u64 {
     // SAFETY: this thread owns the slot; the tie is copied at once.
-    unsafe { TIES.get(&(*slot).object) }.copied().unwrap_or(0)
+    unsafe { TIES.get((*slot).object) }.copied().unwrap_or(0)
 }
 
 /// Raises the gate, or, while the socket is not known, marks the thread.
